@@ -1,0 +1,170 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"alipay-notify/cmd/internal/wire"
+	"alipay-notify/internal/cli"
+)
+
+// health collects the reasons for not being ready. It is safe for concurrent use.
+type health struct {
+	mu     sync.Mutex
+	causes map[string]error
+}
+
+// set gives a reason under a name, or takes it back with nil.
+func (h *health) set(name string, why error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.causes == nil {
+		h.causes = make(map[string]error)
+	}
+	if why == nil {
+		delete(h.causes, name)
+	} else {
+		h.causes[name] = why
+	}
+}
+
+// reasons lists why the receiver is not ready; none means that it is.
+func (h *health) reasons() []string {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	var all []string
+	for _, name := range slices.Sorted(maps.Keys(h.causes)) {
+		all = append(all, h.causes[name].Error())
+	}
+	return all
+}
+
+const (
+	// firstCheckWait is how long a start waits for the NATS servers before it
+	// goes on without them, not ready.
+	firstCheckWait = 3 * time.Second
+	// checkEvery is how often the layout is compared again.
+	checkEvery = time.Minute
+	// checkTimeout bounds one comparison.
+	checkTimeout = 10 * time.Second
+	// retryCheck is how often we try while the layout was never seen.
+	retryCheck = time.Second
+)
+
+var errNotChecked = errors.New("the streams were not checked yet: NATS cannot be reached")
+
+// firstCheck refuses to start on streams that would lose something. Servers
+// that cannot be reached are another matter: the receiver then runs, answers
+// `unavailable`, and watch checks as soon as they are there.
+func (r *receiver) firstCheck(ctx context.Context) error {
+	r.suspend(errNotChecked)
+	wait, cancel := context.WithTimeout(ctx, firstCheckWait)
+	defer cancel()
+	for !r.client.Connected() {
+		select {
+		case <-wait.Done():
+			r.log.Warn().Msg("NATS cannot be reached; running without it, not ready")
+			return nil
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+	fatal, err := r.check(ctx)
+	if err != nil {
+		r.log.Warn().Err(err).Msg("the streams cannot be checked; running, not ready")
+		return nil
+	}
+	if len(fatal) > 0 {
+		return cli.Failedf("receiver provision --dry-run    # says what would be changed", "the streams are not as they must be:\n  %s", strings.Join(fatal, "\n  "))
+	}
+	return nil
+}
+
+// check compares the layout, logs each difference, and stops or allows
+// publishing. It gives the fatal differences as text.
+func (r *receiver) check(ctx context.Context) ([]string, error) {
+	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
+	defer cancel()
+	diffs, err := r.client.Check(ctx, wire.Layout(r.cfg))
+	if err != nil {
+		return nil, err
+	}
+	if usage, err := r.client.Usage(ctx); err == nil {
+		r.metrics.Stream(usage.Bytes, usage.MaxBytes)
+	}
+	var fatal []string
+	for _, d := range diffs {
+		if d.Fatal {
+			fatal = append(fatal, d.String())
+			r.log.Error().Str("stream", d.Stream).Msg(d.String())
+		} else {
+			r.log.Warn().Str("stream", d.Stream).Msg(d.String())
+		}
+	}
+	r.metrics.Layout(len(fatal), len(diffs)-len(fatal))
+	if len(fatal) > 0 {
+		r.suspend(fmt.Errorf("the streams are not as they must be: %s", strings.Join(fatal, "; ")))
+	} else {
+		r.suspend(nil)
+	}
+	return fatal, nil
+}
+
+func (r *receiver) suspend(why error) {
+	r.publisher.Suspend(why)
+	r.health.set("streams", why)
+}
+
+// watch looks at the connection every second and at the layout every minute.
+func (r *receiver) watch(ctx context.Context) {
+	tick := time.NewTicker(retryCheck)
+	defer tick.Stop()
+	checked := time.Now()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case now := <-tick.C:
+			connected := r.client.Connected()
+			var away error
+			if !connected {
+				away = errors.New("NATS cannot be reached")
+			}
+			r.health.set("nats", away)
+			due := now.Sub(checked) >= checkEvery || errors.Is(r.publisher.Suspended(), errNotChecked)
+			if !connected || !due {
+				continue
+			}
+			checked = now
+			if _, err := r.check(ctx); err != nil {
+				r.log.Warn().Err(err).Msg("the streams cannot be checked")
+			}
+		}
+	}
+}
+
+func (r *receiver) observeConnection(event string, err error) {
+	r.metrics.Connection(event)
+	if event == "connected" || event == "reconnected" {
+		r.log.Info().Str("event", event).Msg("nats")
+		return
+	}
+	r.log.Warn().Str("event", event).Err(err).Msg("nats")
+}
+
+// logServer takes the lines of the embedded server.
+func (r *receiver) logServer(level, message string) {
+	switch level {
+	case "error":
+		r.log.Error().Str("component", "nats-server").Msg(message)
+	case "warn":
+		r.log.Warn().Str("component", "nats-server").Msg(message)
+	default:
+		r.log.Debug().Str("component", "nats-server").Msg(message)
+	}
+}

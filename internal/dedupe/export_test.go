@@ -1,0 +1,62 @@
+package dedupe
+
+import (
+	"context"
+	"runtime"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// ScriptName is the Op constant of the script that a command calls, or empty.
+func ScriptName(args []any) string {
+	if len(args) < 2 || (args[0] != "evalsha" && args[0] != "eval") {
+		return ""
+	}
+	scripts := map[string]*redis.Script{OpClaim: claimScript, OpCommit: commitScript, OpRelease: releaseScript}
+	for op, s := range scripts {
+		if args[1] == s.Hash() {
+			return op
+		}
+	}
+	// By source: recognized through its digest.
+	src, _ := args[1].(string)
+	for op, s := range scripts {
+		if redis.NewScript(src).Hash() == s.Hash() {
+			return op
+		}
+	}
+	return ""
+}
+
+// WithEvalHook is r, telling after before each answer that it gets.
+func WithEvalHook(r *Redis, after func(key string)) *Redis {
+	return &Redis{opts: r.opts, eval: hooked{r.eval, after}}
+}
+
+type hooked struct {
+	evaluator
+	after func(key string)
+}
+
+func (h hooked) eval(ctx context.Context, s *redis.Script, key string, args []any) (any, error) {
+	reply, err := h.evaluator.eval(ctx, s, key, args)
+	h.after(key)
+	return reply, err
+}
+
+// MaxFlights is maxFlights.
+const MaxFlights = maxFlights
+
+// WhenWaiting returns when n calls of r wait for a flight.
+func WhenWaiting(r *Redis, n int) {
+	fl := r.eval.(*flights)
+	for {
+		fl.mu.Lock()
+		waiting := len(fl.waiting)
+		fl.mu.Unlock()
+		if waiting >= n {
+			return
+		}
+		runtime.Gosched()
+	}
+}

@@ -1,0 +1,134 @@
+package events
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Kind describes one kind of typed event. It is immutable.
+type Kind struct {
+	Name   string // entity.action, as users and subjects name it
+	Method string // what Alipay calls it: msg_method, notify_type or service
+	Title  string // one line for people
+	Key    string // the payload's field that becomes the subject's last token
+	Fact   string // where the fields are documented
+
+	fields map[string]converter
+	goType reflect.Type
+}
+
+// Schema is the $id of the kind's JSON Schema in schemas/.
+func (k Kind) Schema() string { return "urn:alipay-notify:schema:" + k.Name + ":v1" }
+
+// GoType is the struct that the data of the kind's events decodes into.
+func (k Kind) GoType() reflect.Type { return k.goType }
+
+var byMethod = make(map[string]*Kind)
+
+// Kinds gives the catalogue in the order of the names.
+func Kinds() []Kind {
+	kinds := make([]Kind, 0, len(byMethod))
+	for _, k := range byMethod {
+		kinds = append(kinds, *k)
+	}
+	slices.SortFunc(kinds, func(a, b Kind) int { return cmp.Compare(a.Name, b.Name) })
+	return kinds
+}
+
+// KindByName finds a kind by entity.action.
+func KindByName(name string) (Kind, bool) {
+	for _, k := range byMethod {
+		if k.Name == name {
+			return *k, true
+		}
+	}
+	return Kind{}, false
+}
+
+// define enters a kind into the catalogue while the package's variables are
+// initialised, so that a new kind is one file. The fields of T say what each
+// value becomes: string, bool, Amount and json.RawMessage by their type, a
+// time.Time by the tag alipay:"epoch" or alipay:"beijing". A mistake here is
+// one of the program's text, and the first test finds it.
+func define[T any](k Kind) Kind {
+	k.goType = reflect.TypeFor[T]()
+	k.fields = make(map[string]converter)
+	for i := range k.goType.NumField() {
+		f := k.goType.Field(i)
+		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+		conv := converterFor(f)
+		if name == "" || conv == nil {
+			panic(fmt.Sprintf("kind %s: field %s has no name or no type that we write", k.Name, f.Name))
+		}
+		k.fields[name] = conv
+	}
+	if k.fields[k.Key] == nil || byMethod[k.Method] != nil {
+		panic(fmt.Sprintf("kind %s: no field for its key, or its method is taken", k.Name))
+	}
+	byMethod[k.Method] = &k
+	return k
+}
+
+func converterFor(f reflect.StructField) converter {
+	switch f.Type {
+	case reflect.TypeFor[string]():
+		return toText
+	case reflect.TypeFor[bool]():
+		return toBool
+	case reflect.TypeFor[Amount]():
+		return toAmount
+	case reflect.TypeFor[json.RawMessage]():
+		return toJSON
+	case reflect.TypeFor[time.Time]():
+		switch f.Tag.Get("alipay") {
+		case "epoch":
+			return toEpochTime
+		case "beijing":
+			return toBeijingTime
+		}
+	}
+	return nil
+}
+
+// unparsed is the member that keeps, verbatim, the values that did not convert.
+const unparsed = "_unparsed"
+
+// typed converts a payload. The result holds every member of the payload: known
+// ones with their real type, unknown ones as they came, and those that did not
+// convert under _unparsed. The only failure is a payload without its key.
+func (k Kind) typed(members []member) (data []byte, key string, err error) {
+	var out, left []member
+	for _, m := range members {
+		conv, known := k.fields[m.name]
+		if !known {
+			if m.name == unparsed {
+				left = append(left, m) // theirs goes under ours: nothing may look like our own word
+			} else {
+				out = append(out, m)
+			}
+			continue
+		}
+		value, ok := conv(m.value)
+		if !ok {
+			left = append(left, m)
+			continue
+		}
+		if m.name == k.Key {
+			key, _ = textOf(value)
+		}
+		m.value = value
+		out = append(out, m)
+	}
+	if key == "" {
+		return nil, "", fmt.Errorf("the field %s is missing, empty or no text", k.Key)
+	}
+	if len(left) > 0 {
+		out = append(out, newMember(unparsed, appendObject(nil, left)))
+	}
+	return appendObject(nil, out), key, nil
+}

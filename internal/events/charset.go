@@ -1,0 +1,41 @@
+package events
+
+import (
+	"mime"
+	"strings"
+	"unicode/utf8"
+
+	"golang.org/x/text/encoding"
+	"golang.org/x/text/encoding/simplifiedchinese"
+)
+
+// toUTF8 transcodes a value from the charset that the sender named. ok is false
+// when the bytes are not valid in that charset, or the charset is unknown and
+// the bytes are not UTF-8; s then comes back as it was. Only what was verified
+// may be transcoded: the signature covers the bytes of the declared charset.
+func toUTF8(charset, s string) (utf string, ok bool) {
+	var enc encoding.Encoding
+	switch strings.ToLower(charset) {
+	case "gbk", "gb2312", "cp936":
+		enc = simplifiedchinese.GBK
+	case "gb18030":
+		enc = simplifiedchinese.GB18030
+	default:
+		return s, utf8.ValidString(s)
+	}
+	out, err := enc.NewDecoder().String(s)
+	// The decoder replaces what it cannot read, and we must report it instead.
+	if err != nil || strings.ContainsRune(out, utf8.RuneError) {
+		return s, false
+	}
+	return out, true
+}
+
+// charsetOf is the charset parameter of a Content-Type, or the empty string.
+func charsetOf(contentType string) string {
+	_, params, err := mime.ParseMediaType(contentType)
+	if err != nil {
+		return ""
+	}
+	return params["charset"]
+}

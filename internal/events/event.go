@@ -1,0 +1,279 @@
+package events
+
+import (
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/binary"
+	"encoding/hex"
+	"encoding/xml"
+	"errors"
+	"io"
+	"strings"
+	"time"
+
+	"alipay-notify/internal/fault"
+)
+
+// Event is what we store: one verified notification, typed where the catalogue
+// knows its kind. Data and Raw must not be changed.
+type Event struct {
+	ID          string    // ce-id: the same for every delivery of one notification
+	AppID       string    // whose keys proved it
+	Kind        string    // entity.action
+	Type        string    // ce-type: Alipay's own name
+	Key         string    // verbatim; empty for other.*
+	Subject     string    // where it is stored
+	DataSchema  string    // $id of its schema; empty without one
+	Time        time.Time // when it happened, as well as the message says
+	ReceivedAt  time.Time
+	AuthAppID   string
+	MsgUID      string
+	Unasked     bool   // Redis was not asked: the stream's window alone decides on duplicates
+	Conflict    string // the notify_id that had other content before
+	DecodeError string // why a known kind could not be typed
+	Fingerprint string // hex SHA-256 of what makes two deliveries the same
+	Proof       string // which key and rule proved it
+	Raw         []byte // the request body, byte for byte
+	Data        []byte // UTF-8 JSON
+}
+
+// Facts is what the caller knows of a notification beside its envelope.
+type Facts struct {
+	Content    string    // biz_content after decryption, in the declared charset
+	Signed     string    // the signing string that fitted; names a notification that has no id
+	Proof      string    // value of the Alipay-Proof header
+	Raw        []byte    // the request body; kept, not copied
+	ReceivedAt time.Time // when the request came
+}
+
+// NewEvent makes the event of a verified notification. It fails only on content
+// that no genuine message has, because it is not one complete JSON object or XML
+// document (fault.Malformed): such a form may be half of another one.
+func NewEvent(n Notification, f Facts) (Event, error) {
+	e := Event{
+		ID:          n.NotifyID,
+		AppID:       n.AppID,
+		Type:        n.Type,
+		ReceivedAt:  f.ReceivedAt,
+		AuthAppID:   n.AuthAppID,
+		MsgUID:      n.MsgUID,
+		Fingerprint: n.fingerprint(f.Content),
+		Proof:       f.Proof,
+		Raw:         f.Raw,
+		Time:        n.SentAt,
+	}
+	if e.ID == "" {
+		sum := sha256.Sum256([]byte(f.Signed))
+		e.ID = hex.EncodeToString(sum[:])
+	}
+	if e.Time.IsZero() {
+		e.Time = f.ReceivedAt
+	}
+	if err := n.checkContent(f.Content); err != nil {
+		return Event{}, err
+	}
+
+	payload, err := n.payload(f.Content)
+	if err == nil {
+		err = e.typed(payload)
+	}
+	if err != nil {
+		e.DecodeError = err.Error()
+	}
+	if e.Kind == "" {
+		e.Kind, e.Data = otherKind(n.Type), payload
+	}
+	e.Subject = Subject(e.AppID, e.Kind, e.Key)
+	return e, nil
+}
+
+// typed fills in what the catalogue knows. An error leaves the event untyped.
+func (e *Event) typed(payload []byte) error {
+	kind, known := byMethod[e.Type]
+	if !known {
+		return nil
+	}
+	members, err := splitObject(payload)
+	if err != nil {
+		return err
+	}
+	data, key, err := kind.typed(members)
+	if err != nil {
+		return err
+	}
+	e.Kind, e.Key, e.Data, e.DataSchema = kind.Name, key, data, kind.Schema()
+	for _, m := range members {
+		if m.name != "event_time" {
+			continue
+		}
+		if s, ok := textOf(m.value); ok {
+			if t, ok := parseEpoch(s); ok {
+				e.Time = t
+			}
+		}
+	}
+	return nil
+}
+
+var errCharset = errors.New("bytes that are invalid in the declared charset")
+
+// payload gives a notification's content as UTF-8 JSON. With errCharset it
+// gives the bytes themselves in {"_base64": ...}, so that nothing is lost.
+func (n Notification) payload(content string) ([]byte, error) {
+	if n.Shape == Message && !isXML(content) {
+		text, ok := toUTF8(n.Charset, content)
+		if !ok {
+			return base64Object(content), errCharset
+		}
+		return []byte(text), nil
+	}
+	var members []member
+	for name, value := range n.form.All() {
+		if name == "sign" || name == "sign_type" {
+			continue
+		}
+		if name == "biz_content" {
+			value = content
+		}
+		utfName, okName := toUTF8(n.Charset, name)
+		utfValue, okValue := toUTF8(n.Charset, value)
+		if !okName || !okValue {
+			return base64Object(string(rawFields(n.form))), errCharset
+		}
+		members = append(members, newMember(utfName, quote(utfValue)))
+	}
+	return appendObject(nil, members), nil
+}
+
+func base64Object(s string) []byte {
+	return []byte(`{"_base64":"` + base64.StdEncoding.EncodeToString([]byte(s)) + `"}`)
+}
+
+// rawFields is the fields of a form as name=value lines, undecoded in charset.
+func rawFields(form Form) []byte {
+	var b []byte
+	for name, value := range form.All() {
+		if name == "sign" || name == "sign_type" {
+			continue
+		}
+		if len(b) > 0 {
+			b = append(b, '&')
+		}
+		b = append(append(append(b, name...), '='), value...)
+	}
+	return b
+}
+
+// checkContent refuses content that is not whole. Bytes that are invalid in
+// their charset do not matter here: the structure is what a split breaks.
+func (n Notification) checkContent(content string) error {
+	switch {
+	case n.Shape == Flat && content == "", n.Shape == Flat && !looksStructured(content):
+		return nil
+	case isXML(content):
+		if err := checkXML(n, content); err != nil {
+			return malformed("bad_biz_content", "biz_content is not one complete XML document")
+		}
+		return nil
+	case !n.IsObject(content):
+		return malformed("bad_biz_content", "biz_content is not one complete JSON object")
+	}
+	return nil
+}
+
+func looksStructured(s string) bool {
+	s = strings.TrimLeft(s, " \t\r\n")
+	return s != "" && (s[0] == '{' || s[0] == '<')
+}
+
+func isXML(s string) bool { return strings.HasPrefix(strings.TrimLeft(s, " \t\r\n"), "<") }
+
+// checkXML wants one root element, closed, with nothing but space, comments and
+// a prolog around it. A document type is refused: entities have no use here.
+func checkXML(n Notification, content string) error {
+	text, _ := toUTF8(n.Charset, content)
+	dec := xml.NewDecoder(strings.NewReader(text))
+	dec.CharsetReader = func(_ string, in io.Reader) (io.Reader, error) { return in, nil } // transcoded already
+	depth, roots := 0, 0
+	for {
+		t, err := dec.Token()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return err
+		}
+		switch t := t.(type) {
+		case xml.StartElement:
+			if depth == 0 {
+				roots++
+			}
+			depth++
+		case xml.EndElement:
+			depth--
+		case xml.Directive:
+			return errors.New("document type")
+		case xml.CharData:
+			if depth == 0 && strings.TrimSpace(string(t)) != "" {
+				return errors.New("text outside the root")
+			}
+		}
+	}
+	if roots != 1 {
+		return errors.New("not one root")
+	}
+	return nil
+}
+
+// notInFingerprint are the fields that change from one delivery to the next.
+var notInFingerprint = set("sign", "sign_type", "notify_time", "utc_timestamp", "charset", "version")
+
+// fingerprint is the hex SHA-256 over what stays the same when Alipay stamps
+// and signs a retry anew: app, type and content of messages, and of flat
+// notifications every other field with a value. Each part is written behind its
+// length, so that no two lists of parts read the same.
+func (n Notification) fingerprint(content string) string {
+	parts := []string{n.AppID, n.Type, content}
+	if n.Shape == Flat {
+		parts = parts[:0]
+		for name, value := range n.form.All() {
+			if value != "" && !notInFingerprint[name] {
+				parts = append(parts, name, value)
+			}
+		}
+	}
+	h := sha256.New()
+	var size [8]byte
+	for _, p := range parts {
+		binary.BigEndian.PutUint64(size[:], uint64(len(p)))
+		h.Write(size[:])
+		io.WriteString(h, p) //nolint:errcheck // a hash never fails
+	}
+	return hex.EncodeToString(h.Sum(nil))
+}
+
+// AsConflict gives the event the identity under which it is stored when its id
+// was used before for other content: both are kept, and a consumer can see it.
+func (e Event) AsConflict() Event {
+	e.Conflict = e.ID
+	e.ID = e.ID + "~" + e.Fingerprint[:8]
+	return e
+}
+
+// MessageID is the Nats-Msg-Id, by which the stream knows a repetition.
+func (e Event) MessageID() string { return e.AppID + ":" + e.ID }
+
+// CheckSize tells whether the event's headers fit into what JetStream takes
+// (fault.TooLarge). Call it before anything is claimed.
+func (e Event) CheckSize() error {
+	// Nearly every event is far below the limit, whatever the escaping does to
+	// its few values of variable length.
+	variable := len(e.ID) + len(e.Key) + len(e.Type) + len(e.DecodeError)
+	if base64.StdEncoding.EncodedLen(len(e.Raw))+8*variable+2<<10 < maxHeader {
+		return nil
+	}
+	if _, _, err := encodeRaw(e.Raw, rawBudget(e)); err != nil {
+		return fault.Errorf(fault.TooLarge, "raw_too_large", "the request does not fit into the headers of an event: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,200 @@
+package events
+
+import (
+	"fmt"
+	"strings"
+	"time"
+)
+
+// The headers of a stored event: CloudEvents 1.0, NATS binding, binary mode,
+// and our own. DESIGN.md section 3 fixes names and values.
+const (
+	HeaderSpecVersion  = "ce-specversion"
+	HeaderID           = "ce-id"
+	HeaderSource       = "ce-source"
+	HeaderType         = "ce-type"
+	HeaderSubject      = "ce-subject"
+	HeaderTime         = "ce-time"
+	HeaderContentType  = "ce-datacontenttype"
+	HeaderDataSchema   = "ce-dataschema"
+	HeaderReceivedTime = "ce-receivedtime"
+	HeaderAuthAppID    = "ce-authappid"
+	HeaderMsgUID       = "ce-msguid"
+	HeaderDedupe       = "ce-dedupe"
+	HeaderConflict     = "ce-conflict"
+	HeaderDecodeError  = "ce-decodeerror"
+	HeaderReplayJob    = "ce-replayjob"
+	HeaderReplayOf     = "ce-replayof"
+	HeaderReplayReason = "ce-replayreason"
+	HeaderMessageID    = "Nats-Msg-Id"
+	HeaderFingerprint  = "Alipay-Fingerprint"
+	HeaderRaw          = "Alipay-Raw"
+	HeaderRawEncoding  = "Alipay-Raw-Encoding"
+	HeaderProof        = "Alipay-Proof"
+)
+
+const receivedLayout = "2006-01-02T15:04:05.000Z07:00"
+
+// Source is the ce-source of what Alipay says about an app.
+func Source(appID string) string { return "/alipay/" + appID }
+
+// Header gives the event's headers, one value each. It fails with
+// fault.TooLarge's cause when the request does not fit (see CheckSize).
+func (e Event) Header() (map[string]string, error) {
+	h := e.smallHeaders()
+	raw, encoding, err := encodeRaw(e.Raw, rawBudget(e))
+	if err != nil {
+		return nil, fmt.Errorf("encode %s: %w", HeaderRaw, err)
+	}
+	h[HeaderRaw] = raw
+	if encoding != "" {
+		h[HeaderRawEncoding] = encoding
+	}
+	return h, nil
+}
+
+// smallHeaders are all headers but the request.
+func (e Event) smallHeaders() map[string]string {
+	h := map[string]string{
+		HeaderSpecVersion:  "1.0",
+		HeaderID:           escape(e.ID),
+		HeaderSource:       Source(e.AppID),
+		HeaderType:         escape(e.Type),
+		HeaderTime:         formatTime(e.Time),
+		HeaderContentType:  "application/json",
+		HeaderReceivedTime: e.ReceivedAt.UTC().Format(receivedLayout),
+		HeaderMessageID:    e.MessageID(),
+		HeaderFingerprint:  e.Fingerprint,
+		HeaderProof:        e.Proof,
+	}
+	optional := func(name, value string) {
+		if value != "" {
+			h[name] = escape(value)
+		}
+	}
+	optional(HeaderSubject, e.Key)
+	optional(HeaderDataSchema, e.DataSchema)
+	optional(HeaderAuthAppID, e.AuthAppID)
+	optional(HeaderMsgUID, e.MsgUID)
+	optional(HeaderConflict, e.Conflict)
+	optional(HeaderDecodeError, e.DecodeError)
+	if e.Unasked {
+		h[HeaderDedupe] = "stream"
+	}
+	return h
+}
+
+// rawBudget is what is left for the request beside the other headers. It does
+// not depend on what is only known after a claim: a conflict's longer names and
+// the dedupe header are counted always.
+func rawBudget(e Event) int {
+	c := e.AsConflict()
+	c.Unasked = true
+	size := len("NATS/1.0\r\n\r\n") + len(HeaderRaw) + len(HeaderRawEncoding) + len(rawGzipBase64) + 8
+	for name, value := range c.smallHeaders() {
+		size += len(name) + len(value) + len(": \r\n")
+	}
+	return maxHeader - size
+}
+
+// ParseHeader reads an event back from a stored message. It is lenient: what
+// is missing stays empty, so that an operator can look at anything.
+func ParseHeader(get func(name string) string, subject string, data []byte) (Event, error) {
+	e := Event{
+		ID:          unescape(get(HeaderID)),
+		AppID:       strings.TrimPrefix(get(HeaderSource), Source("")),
+		Kind:        kindOfSubject(subject),
+		Type:        unescape(get(HeaderType)),
+		Key:         unescape(get(HeaderSubject)),
+		Subject:     subject,
+		DataSchema:  unescape(get(HeaderDataSchema)),
+		AuthAppID:   unescape(get(HeaderAuthAppID)),
+		MsgUID:      unescape(get(HeaderMsgUID)),
+		Unasked:     get(HeaderDedupe) == "stream",
+		Conflict:    unescape(get(HeaderConflict)),
+		DecodeError: unescape(get(HeaderDecodeError)),
+		Fingerprint: get(HeaderFingerprint),
+		Proof:       get(HeaderProof),
+		Data:        data,
+	}
+	var err error
+	if v := get(HeaderTime); v != "" {
+		if e.Time, err = time.Parse(time.RFC3339Nano, v); err != nil {
+			return e, fmt.Errorf("%s: %w", HeaderTime, err)
+		}
+	}
+	if v := get(HeaderReceivedTime); v != "" {
+		if e.ReceivedAt, err = time.Parse(time.RFC3339Nano, v); err != nil {
+			return e, fmt.Errorf("%s: %w", HeaderReceivedTime, err)
+		}
+	}
+	if e.Raw, err = decodeRaw(get(HeaderRaw), get(HeaderRawEncoding)); err != nil {
+		return e, fmt.Errorf("%s: %w", HeaderRaw, err)
+	}
+	return e, nil
+}
+
+// kindOfSubject gives entity.action of alipay.<space>.<app>.<entity>.<action>.<key>.
+func kindOfSubject(subject string) string {
+	tokens := strings.Split(subject, ".")
+	if len(tokens) < 5 {
+		return ""
+	}
+	return tokens[3] + "." + tokens[4]
+}
+
+const upperHex = "0123456789ABCDEF"
+
+// escape writes a header value as the CloudEvents NATS binding says: space,
+// double quote, percent and everything outside 0x21-0x7E as %XX of its UTF-8
+// bytes. No value can therefore end its line or begin another header.
+func escape(s string) string {
+	plain := true
+	for i := 0; i < len(s) && plain; i++ {
+		plain = !escaped(s[i])
+	}
+	if plain {
+		return s
+	}
+	var b strings.Builder
+	for i := range len(s) {
+		if c := s[i]; escaped(c) {
+			b.WriteByte('%')
+			b.WriteByte(upperHex[c>>4])
+			b.WriteByte(upperHex[c&15])
+		} else {
+			b.WriteByte(c)
+		}
+	}
+	return b.String()
+}
+
+func escaped(c byte) bool { return c < 0x21 || c > 0x7e || c == '"' || c == '%' }
+
+// unescape undoes escape. A broken escape stays as it is: this is for reading
+// what somebody else may have written.
+func unescape(s string) string {
+	if !strings.Contains(s, "%") {
+		return s
+	}
+	var b strings.Builder
+	for i := 0; i < len(s); i++ {
+		if s[i] == '%' && i+2 < len(s) {
+			hi, lo := strings.IndexByte(upperHex, upper(s[i+1])), strings.IndexByte(upperHex, upper(s[i+2]))
+			if hi >= 0 && lo >= 0 {
+				b.WriteByte(byte(hi<<4 | lo))
+				i += 2
+				continue
+			}
+		}
+		b.WriteByte(s[i])
+	}
+	return b.String()
+}
+
+func upper(c byte) byte {
+	if c >= 'a' && c <= 'f' {
+		return c - 'a' + 'A'
+	}
+	return c
+}

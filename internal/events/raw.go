@@ -1,0 +1,79 @@
+package events
+
+import (
+	"bytes"
+	"compress/gzip"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+)
+
+// maxHeader is what the headers of one event may take, of the 64 KiB that
+// JetStream allows. The rest is for what a replay adds.
+const maxHeader = 60 << 10
+
+// The values of Alipay-Raw-Encoding; verbatim bytes have no such header.
+const (
+	rawBase64     = "base64"
+	rawGzipBase64 = "gzip+base64"
+)
+
+var errRawTooLarge = errors.New("too large even when compressed")
+
+// encodeRaw makes a header value of a request body: as it is where it is wholly
+// of bytes 0x21-0x7E, as form bodies are, else base64, and base64 of its gzip
+// when that alone fits into budget bytes.
+func encodeRaw(raw []byte, budget int) (value, encoding string, err error) {
+	if len(raw) <= budget && printable(raw) {
+		return string(raw), "", nil
+	}
+	if base64.StdEncoding.EncodedLen(len(raw)) <= budget && !printable(raw) {
+		return base64.StdEncoding.EncodeToString(raw), rawBase64, nil
+	}
+	var b bytes.Buffer
+	zip := gzip.NewWriter(&b)
+	if _, err := zip.Write(raw); err != nil {
+		return "", "", fmt.Errorf("compress: %w", err)
+	}
+	if err := zip.Close(); err != nil {
+		return "", "", fmt.Errorf("compress: %w", err)
+	}
+	if base64.StdEncoding.EncodedLen(b.Len()) > budget {
+		return "", "", errRawTooLarge
+	}
+	return base64.StdEncoding.EncodeToString(b.Bytes()), rawGzipBase64, nil
+}
+
+// maxRaw bounds what decoding a stored request may allocate.
+const maxRaw = 64 << 20
+
+// decodeRaw gives the request body back, byte for byte.
+func decodeRaw(value, encoding string) ([]byte, error) {
+	switch encoding {
+	case "":
+		return []byte(value), nil
+	case rawBase64:
+		return base64.StdEncoding.DecodeString(value)
+	case rawGzipBase64:
+		zipped, err := base64.StdEncoding.DecodeString(value)
+		if err != nil {
+			return nil, err
+		}
+		zip, err := gzip.NewReader(bytes.NewReader(zipped))
+		if err != nil {
+			return nil, err
+		}
+		return io.ReadAll(io.LimitReader(zip, maxRaw))
+	}
+	return nil, fmt.Errorf("unknown %s %q", HeaderRawEncoding, encoding)
+}
+
+func printable(b []byte) bool {
+	for _, c := range b {
+		if c < 0x21 || c > 0x7e {
+			return false
+		}
+	}
+	return true
+}

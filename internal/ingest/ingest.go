@@ -1,0 +1,261 @@
+// Package ingest is the use case: the bytes of one request become one typed
+// event, stored before it is acknowledged. It decides; it neither listens nor
+// connects. HTTP is a thin layer over it, and tools that release a quarantined
+// request call the same function.
+//
+// The order is the point: nothing that has memory (dedupe keys, streams) is
+// touched before the signature is proved, and `success` is only ever said after
+// the stream has acknowledged.
+package ingest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"sync/atomic"
+	"time"
+
+	"alipay-notify/internal/events"
+	"alipay-notify/internal/fault"
+	"alipay-notify/internal/verify"
+)
+
+// Once runs fn for a key unless it already ran to success within the retention.
+type Once interface {
+	// Do returns the place that fn returned, now or then. prior is the
+	// fingerprint of what was there already, empty when fn ran:
+	//   prior, no error: done before, place says where;
+	//   prior, fault.InFlight: another holder is at work;
+	//   no prior, fault.Unavailable: the store did not answer and fn did not run.
+	// asked tells fn whether the store holds the claim. If fn fails the claim is
+	// released even when ctx has ended; if fn succeeds Do returns no error.
+	Do(ctx context.Context, key, fingerprint string, fn func(ctx context.Context, asked bool) (place string, err error)) (place, prior string, err error)
+}
+
+// Publisher stores events.
+type Publisher interface {
+	// Publish returns only when the event is stored durably, or was before.
+	// fault.Unavailable: it certainly is not stored. fault.Uncertain: it may be.
+	Publish(ctx context.Context, e events.Event) (events.Receipt, error)
+	// Fingerprint gives the fingerprint of the event stored at a sequence.
+	Fingerprint(ctx context.Context, sequence uint64) (string, error)
+}
+
+// App is one app whose notifications are taken. It is immutable.
+type App struct {
+	ID       string
+	Verifier *verify.Verifier
+	AESKeys  []verify.AESKey
+}
+
+// Options are the collaborators and limits of a pipeline.
+type Options struct {
+	Once         Once
+	Key          func(appID, eventID string) string // names an event to Once; nil where Once needs no name
+	Publisher    Publisher
+	MaxSignedAge time.Duration    // older signed send times are refused; 0 switches it off
+	Now          func() time.Time // nil: time.Now
+}
+
+// Pipeline takes notifications. It is safe for concurrent use.
+type Pipeline struct {
+	once         Once
+	key          func(appID, eventID string) string
+	publisher    Publisher
+	maxSignedAge time.Duration
+	now          func() time.Time
+	apps         atomic.Pointer[map[string]App]
+}
+
+// New makes a pipeline for some apps.
+func New(o Options, apps ...App) *Pipeline {
+	p := &Pipeline{once: o.Once, key: o.Key, publisher: o.Publisher, maxSignedAge: o.MaxSignedAge, now: o.Now}
+	if p.now == nil {
+		p.now = time.Now
+	}
+	if p.key == nil {
+		p.key = func(string, string) string { return "" }
+	}
+	p.SetApps(apps...)
+	return p
+}
+
+// SetApps replaces the apps at once; requests in flight keep what they had.
+func (p *Pipeline) SetApps(apps ...App) {
+	m := make(map[string]App, len(apps))
+	for _, a := range apps {
+		m[a.ID] = a
+	}
+	p.apps.Store(&m)
+}
+
+// Request is what came in. Body is kept by the event and must not be reused.
+type Request struct {
+	Body       []byte
+	Arrival    events.Arrival
+	ReceivedAt time.Time
+}
+
+// Result is everything that one wide log line needs. It holds no payload, no
+// key of an event and no signature. AppID is only ever one that is configured,
+// and EventID and Type are empty until the signature is proved: a stranger's
+// words do not reach logs or labels.
+type Result struct {
+	Outcome     Outcome
+	Reason      string // short constant; empty for what went well
+	Err         error  // detail of a failure; holds nothing of what was sent
+	AppID       string
+	EventID     string
+	Type        string
+	Kind        string
+	Match       verify.Match
+	Conflict    bool
+	Unasked     bool
+	DecodeError string
+	Sequence    uint64
+	Decide      time.Duration // form, signature, decryption, typing
+	Store       time.Duration // claim, publish, commit
+}
+
+// storeTimeout bounds claim, publish and commit together. Alipay's own timeout
+// is not documented; its sibling protocol has 3 s (PROTOCOL.md 1.3), so an
+// answer later than that may find nobody.
+const storeTimeout = 2500 * time.Millisecond
+
+var errStoreTimeout = fmt.Errorf("not stored within %v", storeTimeout)
+
+// Ingest handles one request to its end. It never panics, and an outcome that
+// is not a success leaves the notification for Alipay to send again.
+func (p *Pipeline) Ingest(ctx context.Context, req Request) (res Result) {
+	defer func() {
+		if r := recover(); r != nil {
+			res.fail(fault.Errorf(fault.Internal, "panic", "panic: %v\n%s", r, debug.Stack()))
+		}
+	}()
+	started := time.Now()
+	event, err := p.Decide(req, &res)
+	res.Decide = time.Since(started)
+	if err != nil {
+		res.fail(err)
+		return res
+	}
+	// From here on the work is worth finishing even when the sender hangs up:
+	// what is stored need not be sent again.
+	ctx, cancel := context.WithTimeoutCause(context.WithoutCancel(ctx), storeTimeout, errStoreTimeout)
+	defer cancel()
+	p.store(ctx, event, &res)
+	res.Store = time.Since(started) - res.Decide
+	return res
+}
+
+// Failed is the result of a request that did not get as far as Ingest.
+func Failed(err error) Result {
+	var r Result
+	r.fail(err)
+	return r
+}
+
+func (r *Result) fail(err error) {
+	r.Outcome, r.Reason, r.Err = Outcome(fault.KindOf(err)), fault.ReasonOf(err), err
+}
+
+// Decide proves and types a request without touching anything that has memory.
+// What it learns goes into res as soon as it is proved.
+func (p *Pipeline) Decide(req Request, res *Result) (events.Event, error) {
+	form, err := verify.ParseForm(req.Body)
+	if err != nil {
+		return events.Event{}, fault.Errorf(fault.Malformed, formReason(err), "form: %w", err)
+	}
+	n, err := events.ParseNotification(form, req.Arrival)
+	if err != nil {
+		return events.Event{}, err
+	}
+	if err := n.CheckFlat(); err != nil {
+		return events.Event{}, err
+	}
+	app, known := (*p.apps.Load())[n.AppID]
+	if !known {
+		return events.Event{}, fault.Errorf(fault.Refused, "unknown_app", "no such app is configured")
+	}
+	res.AppID = app.ID
+	match, err := app.Verifier.Verify(form, n.Type)
+	if err != nil {
+		return events.Event{}, fault.Errorf(fault.Refused, signatureReason(err), "%w", err)
+	}
+	// At this point the sender is Alipay, and what it says may be logged.
+	res.EventID, res.Type, res.Match = n.NotifyID, n.Type, match
+	if err := p.admit(n); err != nil {
+		return events.Event{}, err
+	}
+	content, err := decrypt(n, app.AESKeys)
+	if err != nil {
+		return events.Event{}, err
+	}
+	signed := ""
+	if n.NotifyID == "" {
+		signed = form.SigningString(match.Rule)
+	}
+	event, err := events.NewEvent(n, events.Facts{
+		Content: content, Signed: signed, Proof: match.Proof(), Raw: req.Body, ReceivedAt: req.ReceivedAt,
+	})
+	if err != nil {
+		return events.Event{}, err
+	}
+	res.EventID, res.Kind, res.DecodeError = event.ID, event.Kind, event.DecodeError
+	return event, event.CheckSize()
+}
+
+// gatewayCheck is the service name of the app gateway's activation request.
+const gatewayCheck = "alipay.service.check"
+
+// admit refuses what is signed but must not become an event.
+func (p *Pipeline) admit(n events.Notification) error {
+	if n.Type == gatewayCheck && n.Shape == events.Gateway {
+		return fault.Errorf(fault.Unavailable, "gateway_check", "the gateway check cannot be answered without the app's private_key")
+	}
+	if age := p.now().Sub(n.SentAt); p.maxSignedAge > 0 && !n.SentAt.IsZero() && age > p.maxSignedAge {
+		return fault.Errorf(fault.Refused, "stale", "signed %v ago; http.max_signed_age is %v", age.Round(time.Second), p.maxSignedAge)
+	}
+	if field, yes := n.Ambiguous(); yes {
+		return fault.Errorf(fault.Refused, "ambiguous", "%s could be two fields under the same signature", field)
+	}
+	return nil
+}
+
+// decrypt gives the plain content. Some documented samples say encrypt_type=AES
+// beside a plain biz_content (PROTOCOL.md 1.2), and during the change in the
+// console both kinds arrive, so what is an object already is taken as it is: it
+// is signed, and base64 never begins with a brace.
+func decrypt(n events.Notification, keys []verify.AESKey) (string, error) {
+	if !n.Encrypted || n.Content == "" || n.IsObject(n.Content) {
+		return n.Content, nil
+	}
+	plain, err := verify.Decrypt(keys, n.Content, func(b []byte) bool { return n.IsObject(string(b)) })
+	if err != nil {
+		return "", fault.Errorf(fault.Refused, "undecryptable", "%w", err)
+	}
+	return string(plain), nil
+}
+
+func formReason(err error) string {
+	switch {
+	case errors.Is(err, verify.ErrEncoding):
+		return "bad_encoding"
+	case errors.Is(err, verify.ErrRepeatedField):
+		return "repeated_field"
+	case errors.Is(err, verify.ErrTooManyFields):
+		return "too_many_fields"
+	}
+	return "bad_form"
+}
+
+func signatureReason(err error) string {
+	switch {
+	case errors.Is(err, verify.ErrAlgorithm):
+		return "algorithm"
+	case errors.Is(err, verify.ErrSignatureFormat):
+		return "signature_format"
+	}
+	return "bad_signature"
+}

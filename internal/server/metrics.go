@@ -1,0 +1,140 @@
+package server
+
+import (
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"alipay-notify/internal/ingest"
+)
+
+// Metrics are the receiver's numbers. Every label has a bounded set of values:
+// outcomes, configured apps, configured keys, catalogue kinds.
+type Metrics struct {
+	registry *prometheus.Registry
+
+	notifications *prometheus.CounterVec
+	seconds       *prometheus.HistogramVec
+	decide        prometheus.Histogram
+	store         prometheus.Histogram
+	inFlight      prometheus.Gauge
+	verified      *prometheus.CounterVec
+	events        *prometheus.CounterVec
+	conflicts     prometheus.Counter
+	decodeErrors  prometheus.Counter
+	unasked       prometheus.Counter
+
+	dedupeErrors *prometheus.CounterVec
+	nats         *prometheus.CounterVec
+	differences  *prometheus.GaugeVec
+	streamBytes  prometheus.Gauge
+	streamLimit  prometheus.Gauge
+}
+
+// NewMetrics makes the numbers and a registry of their own, so that two
+// receivers fit into one process.
+func NewMetrics(version string, ready func() bool) *Metrics {
+	const ns = "alipay_notify"
+	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
+		return prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: ns, Name: name, Help: help}, labels)
+	}
+	gauge := func(name, help string) prometheus.Gauge {
+		return prometheus.NewGauge(prometheus.GaugeOpts{Namespace: ns, Name: name, Help: help})
+	}
+	buckets := prometheus.ExponentialBuckets(0.00005, 2.5, 14) // 50 us to 7.5 s
+	histogram := func(name, help string) prometheus.HistogramOpts {
+		return prometheus.HistogramOpts{Namespace: ns, Name: name, Help: help, Buckets: buckets}
+	}
+	m := &Metrics{
+		registry:      prometheus.NewRegistry(),
+		notifications: counter("notifications_total", "Requests by outcome and app.", "outcome", "app_id"),
+		seconds:       prometheus.NewHistogramVec(histogram("request_seconds", "Time from the headers to the reply, by outcome."), []string{"outcome"}),
+		decide:        prometheus.NewHistogram(histogram("decide_seconds", "Time to parse, verify, decrypt and type.")),
+		store:         prometheus.NewHistogram(histogram("store_seconds", "Time to claim, publish and commit.")),
+		inFlight:      gauge("in_flight", "Requests at work, their body read."),
+		verified:      counter("verified_total", "Proved requests by app, key and signing rule.", "app_id", "key_id", "rule"),
+		events:        counter("events_total", "Events stored, by kind.", "kind"),
+		conflicts:     prometheus.NewCounter(prometheus.CounterOpts{Namespace: ns, Name: "conflicts_total", Help: "Ids that came again with other content."}),
+		decodeErrors:  prometheus.NewCounter(prometheus.CounterOpts{Namespace: ns, Name: "decode_errors_total", Help: "Known kinds that could not be typed."}),
+		unasked:       prometheus.NewCounter(prometheus.CounterOpts{Namespace: ns, Name: "dedupe_unasked_total", Help: "Events stored without asking Redis."}),
+		dedupeErrors:  counter("dedupe_errors_total", "Failed steps of the dedupe protocol.", "op"),
+		nats:          counter("nats_connection_events_total", "Changes of the NATS connection.", "event"),
+		differences: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Namespace: ns, Name: "layout_differences", Help: "Differences between the streams and the layout.",
+		}, []string{"fatal"}),
+		streamBytes: gauge("stream_bytes", "Size of ALIPAY_EVENTS."),
+		streamLimit: gauge("stream_max_bytes", "Limit of ALIPAY_EVENTS; 0 without one."),
+	}
+	m.registry.MustRegister(
+		m.notifications, m.seconds, m.decide, m.store, m.inFlight, m.verified, m.events, m.conflicts, m.decodeErrors,
+		m.unasked, m.dedupeErrors, m.nats, m.differences, m.streamBytes, m.streamLimit,
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Namespace: ns, Name: "ready", Help: "1 when the receiver takes notifications."}, func() float64 {
+			if ready() {
+				return 1
+			}
+			return 0
+		}),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+			Namespace: ns, Name: "build_info", Help: "Always 1.", ConstLabels: prometheus.Labels{"version": version},
+		}, func() float64 { return 1 }),
+		collectors.NewGoCollector(),
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+	)
+	for _, o := range ingest.Outcomes() {
+		m.seconds.WithLabelValues(string(o)) // there from the start, so that an alert on a rate sees the first one
+	}
+	return m
+}
+
+// unknownApp is the label of what names no configured app.
+const unknownApp = "_unknown"
+
+func (m *Metrics) observe(r ingest.Result, took time.Duration) {
+	app := r.AppID
+	if app == "" {
+		app = unknownApp
+	}
+	m.notifications.WithLabelValues(string(r.Outcome), app).Inc()
+	m.seconds.WithLabelValues(string(r.Outcome)).Observe(took.Seconds())
+	if r.Decide > 0 {
+		m.decide.Observe(r.Decide.Seconds())
+	}
+	if r.Store > 0 {
+		m.store.Observe(r.Store.Seconds())
+	}
+	if r.Match.KeyID != "" {
+		m.verified.WithLabelValues(app, r.Match.KeyID, r.Match.Rule.String()).Inc()
+	}
+	if r.Outcome != ingest.Accepted {
+		return
+	}
+	m.events.WithLabelValues(kindLabel(r.Kind)).Inc()
+	if r.Conflict {
+		m.conflicts.Inc()
+	}
+	if r.DecodeError != "" {
+		m.decodeErrors.Inc()
+	}
+	if r.Unasked {
+		m.unasked.Inc()
+	}
+}
+
+// DedupeError counts a failed step of the dedupe protocol.
+func (m *Metrics) DedupeError(op string) { m.dedupeErrors.WithLabelValues(op).Inc() }
+
+// Connection counts a change of the NATS connection.
+func (m *Metrics) Connection(event string) { m.nats.WithLabelValues(event).Inc() }
+
+// Layout sets the numbers of differences between the streams and the layout.
+func (m *Metrics) Layout(fatal, other int) {
+	m.differences.WithLabelValues("true").Set(float64(fatal))
+	m.differences.WithLabelValues("false").Set(float64(other))
+}
+
+// Stream sets the size and the limit of ALIPAY_EVENTS in bytes.
+func (m *Metrics) Stream(bytes uint64, limit int64) {
+	m.streamBytes.Set(float64(bytes))
+	m.streamLimit.Set(float64(max(limit, 0)))
+}

@@ -1,0 +1,188 @@
+// Package server is the thin HTTP layer over ingest: routes, limits, the reply
+// table, the wide log line, metrics and health. Echo lives here alone, so that
+// its successor is one room's work. Listening belongs to the command.
+package server
+
+import (
+	"context"
+	"io"
+	stdlog "log"
+	"net"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/labstack/echo/v4"
+	"github.com/rs/zerolog"
+
+	"alipay-notify/internal/events"
+	"alipay-notify/internal/fault"
+	"alipay-notify/internal/ingest"
+)
+
+const (
+	// headerTimeout is how long a client may take over its request line and headers.
+	headerTimeout = 5 * time.Second
+	// bodyTimeout is how long it may take over the body.
+	bodyTimeout = 5 * time.Second
+	// slowAfter is when a body that is still not there counts as slow: slow
+	// ones are few per source, so that they cannot keep genuine ones out.
+	slowAfter = 250 * time.Millisecond
+
+	slowPerSource = 64
+	slowTotal     = 1024
+
+	idleTimeout    = 60 * time.Second
+	maxHeaderBytes = 16 << 10
+
+	// retryAfter goes with `overloaded`. Alipay keeps to its own schedule; a
+	// balancer or a test may read it.
+	retryAfter = 5 * time.Second
+)
+
+// Ingester decides on one request. ingest.Pipeline is the real one.
+type Ingester interface {
+	Ingest(ctx context.Context, req ingest.Request) ingest.Result
+}
+
+// Options are the limits and the surroundings of the endpoint.
+type Options struct {
+	Path           string       // where Alipay posts; <Path>/<app_id> is taken too
+	MaxBody        int          // bytes
+	MaxInFlight    int          // requests at work at once, their body read
+	TrustedProxies []*net.IPNet // whose X-Forwarded-For is believed
+	Log            zerolog.Logger
+	Metrics        *Metrics
+	Now            func() time.Time // nil: time.Now
+}
+
+// Server is the notification endpoint. It is safe for concurrent use.
+type Server struct {
+	ingester Ingester
+	options  Options
+	echo     *echo.Echo
+	slots    chan struct{}
+	slow     *slowReaders
+}
+
+// New makes the endpoint.
+func New(i Ingester, o Options) *Server {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	s := &Server{
+		ingester: i, options: o,
+		slots: make(chan struct{}, o.MaxInFlight),
+		slow:  newSlowReaders(slowPerSource, slowTotal),
+	}
+	s.echo = newEcho()
+	s.echo.IPExtractor = extractor(o.TrustedProxies)
+	s.echo.Any(o.Path, s.handle)
+	s.echo.Any(strings.TrimSuffix(o.Path, "/")+"/:app", s.handle)
+	return s
+}
+
+// newEcho makes an Echo that says nothing by itself and gives nothing away.
+func newEcho() *echo.Echo {
+	e := echo.New()
+	e.HideBanner, e.HidePort = true, true
+	e.Logger.SetOutput(io.Discard)
+	e.HTTPErrorHandler = func(err error, c echo.Context) {
+		if c.Response().Committed {
+			return
+		}
+		status := http.StatusInternalServerError
+		if he, ok := err.(*echo.HTTPError); ok { //nolint:errorlint // echo hands its own error over unwrapped
+			status = he.Code
+		}
+		writeText(c, status, "fail")
+	}
+	return e
+}
+
+// extractor finds the source address: the connection's, or behind proxies that
+// we are told to trust the first address that is not one of them. Nothing is
+// trusted by default, or anybody could write what the log says.
+func extractor(trusted []*net.IPNet) echo.IPExtractor {
+	if len(trusted) == 0 {
+		return echo.ExtractIPDirect()
+	}
+	options := []echo.TrustOption{echo.TrustLoopback(false), echo.TrustLinkLocal(false), echo.TrustPrivateNet(false)}
+	for _, n := range trusted {
+		options = append(options, echo.TrustIPRange(n))
+	}
+	return echo.ExtractIPFromXFFHeader(options...)
+}
+
+// Handler serves the endpoint.
+func (s *Server) Handler() http.Handler { return s.echo }
+
+// HTTP is a server with our limits, for a command to listen with.
+func HTTP(h http.Handler) *http.Server {
+	return &http.Server{
+		Handler:           h,
+		ReadHeaderTimeout: headerTimeout,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    maxHeaderBytes,
+		// net/http reports every client that hangs up or scans the port.
+		ErrorLog: stdlog.New(io.Discard, "", 0),
+	}
+}
+
+func (s *Server) handle(c echo.Context) error {
+	started := s.options.Now()
+	body, result := s.take(c, started)
+	took := s.options.Now().Sub(started)
+	reply := replyTo(result.Outcome, c.Request().Method)
+	if result.Outcome == ingest.Outcome(fault.Overloaded) {
+		c.Response().Header().Set("Retry-After", strconv.Itoa(int(retryAfter.Seconds())))
+	}
+	s.options.Metrics.observe(result, took)
+	s.log(c, result, reply, body, took)
+	writeText(c, reply.status, reply.body)
+	return nil
+}
+
+// take gets the request as far as an outcome. bytes is the size of its body.
+func (s *Server) take(c echo.Context, received time.Time) (bytes int, result ingest.Result) {
+	r := c.Request()
+	if err := checkRequest(r); err != nil {
+		return 0, ingest.Failed(err)
+	}
+	body, err := s.readBody(c.Response(), r, c.RealIP())
+	if err != nil {
+		return len(body), ingest.Failed(err)
+	}
+	// The slot is taken once the body is here: a slow sender holds none.
+	select {
+	case s.slots <- struct{}{}:
+		defer func() { <-s.slots }()
+	default:
+		return len(body), ingest.Failed(fault.Errorf(fault.Overloaded, "max_in_flight", "more than http.max_in_flight requests are at work"))
+	}
+	s.options.Metrics.inFlight.Inc()
+	defer s.options.Metrics.inFlight.Dec()
+	return len(body), s.ingester.Ingest(r.Context(), ingest.Request{
+		Body:       body,
+		Arrival:    events.Arrival{PathApp: c.Param("app"), ContentType: r.Header.Get("Content-Type")},
+		ReceivedAt: received,
+	})
+}
+
+// checkRequest refuses what no notification looks like. A missing or another
+// Content-Type is read as a form: Alipay's are not always right (PROTOCOL.md 3.5).
+func checkRequest(r *http.Request) error {
+	if r.Method != http.MethodPost {
+		return fault.Errorf(fault.Malformed, "method", "the method is not POST")
+	}
+	if r.Header.Get("Content-Encoding") != "" {
+		return fault.Errorf(fault.Malformed, "content_encoding", "the request has a Content-Encoding")
+	}
+	kind, _, _ := strings.Cut(r.Header.Get("Content-Type"), ";")
+	kind = strings.ToLower(strings.TrimSpace(kind))
+	if strings.HasPrefix(kind, "multipart/") || kind == "application/json" {
+		return fault.Errorf(fault.Malformed, "content_type", "the Content-Type is not a form's")
+	}
+	return nil
+}

@@ -1,0 +1,194 @@
+package stream
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"alipay-notify/internal/events"
+	"alipay-notify/internal/fault"
+)
+
+// publishTimeout is how long we wait for the stream to say that it has stored
+// an event. It is far below a claim's lease, so that a claim cannot run out
+// while its event is under way.
+const publishTimeout = 2 * time.Second
+
+// The server's error codes that mean something to us.
+const (
+	codeStreamMessageTooLarge jetstream.ErrorCode = 10054
+	codeHeaderTooLarge        jetstream.ErrorCode = 10097
+	codeDuplicateInProcess    jetstream.ErrorCode = 10158
+)
+
+// Publisher stores events on ALIPAY_EVENTS. It is safe for concurrent use.
+type Publisher struct {
+	client *Client
+
+	mu     sync.Mutex
+	broken error // why nothing may be stored, or nil
+
+	incarnation incarnation
+}
+
+// NewPublisher makes a publisher on a connection.
+func (c *Client) NewPublisher() *Publisher { return &Publisher{client: c} }
+
+// Suspend makes every Publish fail with fault.Unavailable until it is called
+// with nil: a stream that is not what the layout says (in memory, say) must not
+// be acknowledged from.
+func (p *Publisher) Suspend(why error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.broken = why
+}
+
+// Suspended gives the reason of Suspend, or nil.
+func (p *Publisher) Suspended() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.broken
+}
+
+// Publish sends the event and waits for the stream's word that it is stored.
+//
+//   - no error: it is stored, now or (Duplicate) before;
+//   - fault.Unavailable: it was not sent, or the server refused it;
+//   - fault.InFlight: the server is storing the same message id right now;
+//   - fault.TooLarge: the server will never take it;
+//   - fault.Uncertain: it was sent and no answer came, so it may be stored.
+func (p *Publisher) Publish(ctx context.Context, e events.Event) (events.Receipt, error) {
+	if err := p.Suspended(); err != nil {
+		return events.Receipt{}, fault.Errorf(fault.Unavailable, "layout", "the streams are not as they must be: %w", err)
+	}
+	header, err := e.Header()
+	if err != nil {
+		return events.Receipt{}, fault.Errorf(fault.TooLarge, "raw_too_large", "%w", err)
+	}
+	// What is sent while the connection is down would wait in a buffer and be
+	// stored after we have said that it was not.
+	if !p.client.Connected() {
+		return events.Receipt{}, fault.Errorf(fault.Unavailable, "disconnected", "not connected to NATS")
+	}
+	created, err := p.incarnation.known(ctx, p.client)
+	if err != nil {
+		return events.Receipt{}, fault.Errorf(fault.Unavailable, "no_stream", "read %s: %w", Events, err)
+	}
+	msg := &nats.Msg{Subject: e.Subject, Data: e.Data, Header: make(nats.Header, len(header))}
+	for name, value := range header {
+		msg.Header[name] = []string{value}
+	}
+	ctx, cancel := context.WithTimeout(ctx, publishTimeout)
+	defer cancel()
+	ack, err := p.client.js.PublishMsg(ctx, msg, jetstream.WithRetryAttempts(0))
+	if err != nil {
+		return events.Receipt{}, classify(err)
+	}
+	if ack.Stream != Events {
+		return events.Receipt{}, fault.Errorf(fault.Internal, "wrong_stream", "stored on %s instead of %s", ack.Stream, Events)
+	}
+	return events.Receipt{
+		Sequence: ack.Sequence, Duplicate: ack.Duplicate, Place: place(created, ack.Sequence),
+	}, nil
+}
+
+// classify says what a failed publish means for the event.
+func classify(err error) error {
+	if api, ok := errors.AsType[*jetstream.APIError](err); ok {
+		switch api.ErrorCode {
+		case codeDuplicateInProcess:
+			return fault.Errorf(fault.InFlight, "in_process", "publish: %w", err)
+		case codeStreamMessageTooLarge, codeHeaderTooLarge:
+			return fault.Errorf(fault.TooLarge, "message_too_large", "publish: %w", err)
+		}
+		return fault.Errorf(fault.Unavailable, "refused_by_stream", "publish: %w", err)
+	}
+	switch {
+	case errors.Is(err, nats.ErrMaxPayload):
+		return fault.Errorf(fault.TooLarge, "message_too_large", "publish: %w", err)
+	case errors.Is(err, nats.ErrNoResponders), errors.Is(err, jetstream.ErrNoStreamResponse):
+		return fault.Errorf(fault.Unavailable, "no_stream", "publish: no stream took it: %w", err)
+	case errors.Is(err, nats.ErrConnectionClosed), errors.Is(err, nats.ErrConnectionDraining),
+		errors.Is(err, nats.ErrReconnectBufExceeded), errors.Is(err, nats.ErrDisconnected):
+		return fault.Errorf(fault.Unavailable, "disconnected", "publish: %w", err)
+	}
+	return fault.Errorf(fault.Uncertain, "no_ack", "publish: no answer, it may be stored: %w", err)
+}
+
+// Fingerprint gives the fingerprint of the event at a sequence. It asks the
+// stream's leader, which alone knows the newest.
+func (p *Publisher) Fingerprint(ctx context.Context, sequence uint64) (string, error) {
+	msg, err := p.client.leaderMessage(ctx, Events, sequence)
+	if err != nil {
+		return "", fmt.Errorf("read %s %d: %w", Events, sequence, err)
+	}
+	return msg.Header.Get(events.HeaderFingerprint), nil
+}
+
+// Holds tells whether a place that Publish once returned still stands: the
+// stream has not been recreated since, nor restored to an earlier state.
+func (p *Publisher) Holds(ctx context.Context, at string) (bool, error) {
+	created, sequence, ok := parsePlace(at)
+	if !ok {
+		return false, nil // not written by us: it proves nothing
+	}
+	now, last, err := p.incarnation.refresh(ctx, p.client)
+	if errors.Is(err, jetstream.ErrStreamNotFound) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fault.Errorf(fault.Unavailable, "no_stream", "read %s: %w", Events, err)
+	}
+	return created == now && sequence <= last, nil
+}
+
+// A place is written "<creation time of the stream, Unix nanoseconds>/<sequence>".
+func place(created int64, sequence uint64) string {
+	return strconv.FormatInt(created, 10) + "/" + strconv.FormatUint(sequence, 10)
+}
+
+func parsePlace(s string) (created int64, sequence uint64, ok bool) {
+	c, n, _ := strings.Cut(s, "/")
+	created, err1 := strconv.ParseInt(c, 10, 64)
+	sequence, err2 := strconv.ParseUint(n, 10, 64)
+	return created, sequence, err1 == nil && err2 == nil
+}
+
+// incarnation knows which life of ALIPAY_EVENTS we publish to. A stale value is
+// harmless: the place that is made of it no longer stands, so that the next
+// delivery publishes again, and the stream knows the message id.
+type incarnation struct {
+	mu      sync.Mutex
+	created int64
+}
+
+func (i *incarnation) known(ctx context.Context, c *Client) (int64, error) {
+	i.mu.Lock()
+	created := i.created
+	i.mu.Unlock()
+	if created != 0 {
+		return created, nil
+	}
+	created, _, err := i.refresh(ctx, c)
+	return created, err
+}
+
+func (i *incarnation) refresh(ctx context.Context, c *Client) (created int64, last uint64, err error) {
+	s, err := c.js.Stream(ctx, Events)
+	if err != nil {
+		return 0, 0, err
+	}
+	info := s.CachedInfo()
+	created = info.Created.UnixNano()
+	i.mu.Lock()
+	i.created = created
+	i.mu.Unlock()
+	return created, info.State.LastSeq, nil
+}

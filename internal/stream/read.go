@@ -1,0 +1,206 @@
+package stream
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/textproto"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"alipay-notify/internal/events"
+	"alipay-notify/internal/fault"
+)
+
+// ReadOptions is which part of a stream to read.
+type ReadOptions struct {
+	Stream   string
+	Subjects []string  // server-side filter; none: all
+	FromSeq  uint64    // first sequence, or 0
+	FromTime time.Time // first time of storing, or zero; FromSeq wins
+	Follow   bool      // go on with what comes, until ctx ends
+	OnlyNew  bool      // with Follow: leave out what is stored already
+}
+
+// What is asked for at once: enough to keep the line busy, little enough to
+// bound the memory of a reader.
+const (
+	fetchMessages = 512
+	fetchBytes    = 8 << 20
+)
+
+// idleCheck is how long a bounded reading waits for the next message before it
+// asks whether there is one: what was counted may have expired meanwhile.
+const idleCheck = time.Second
+
+// Read hands the messages of a stream to fn in their order, decoded. It leaves
+// no consumer behind. Without Follow it ends at the message that was the last
+// one when it began. An error of fn ends the reading and is returned as it is.
+func (c *Client) Read(ctx context.Context, o ReadOptions, fn func(events.Stored) error) error {
+	s, err := c.js.Stream(ctx, o.Stream)
+	if err != nil {
+		return fault.Errorf(fault.Unavailable, "no_stream", "open %s: %w", o.Stream, err)
+	}
+	last := s.CachedInfo().State.LastSeq
+	if !o.Follow && last == 0 {
+		return nil
+	}
+	config := jetstream.OrderedConsumerConfig{FilterSubjects: o.Subjects, DeliverPolicy: jetstream.DeliverAllPolicy}
+	switch {
+	case o.FromSeq > 0:
+		config.DeliverPolicy, config.OptStartSeq = jetstream.DeliverByStartSequencePolicy, o.FromSeq
+	case !o.FromTime.IsZero():
+		config.DeliverPolicy, config.OptStartTime = jetstream.DeliverByStartTimePolicy, &o.FromTime
+	case o.OnlyNew:
+		config.DeliverPolicy = jetstream.DeliverNewPolicy
+	}
+	consumer, err := s.OrderedConsumer(ctx, config)
+	if err != nil {
+		return fault.Errorf(fault.Unavailable, "no_consumer", "read %s: %w", o.Stream, err)
+	}
+	if !o.Follow && consumer.CachedInfo().NumPending == 0 {
+		return nil
+	}
+	iter, err := consumer.Messages(jetstream.PullMaxMessagesWithBytesLimit(fetchMessages, fetchBytes))
+	if err != nil {
+		return fault.Errorf(fault.Unavailable, "no_consumer", "read %s: %w", o.Stream, err)
+	}
+	defer iter.Stop()
+	r := reading{options: o, last: last, consumer: consumer, iter: iter}
+	for {
+		msg, meta, err := r.next(ctx)
+		if err != nil || msg == nil {
+			return err
+		}
+		if err := fn(decode(msg.Subject(), msg.Headers(), msg.Data(), meta.Sequence.Stream, meta.Timestamp)); err != nil {
+			return err
+		}
+		if !o.Follow && (meta.NumPending == 0 || meta.Sequence.Stream == last) {
+			return nil
+		}
+	}
+}
+
+// reading is one Read under way.
+type reading struct {
+	options  ReadOptions
+	last     uint64
+	consumer jetstream.Consumer
+	iter     jetstream.MessagesContext
+}
+
+// next gives the next message, or none at the end.
+func (r *reading) next(ctx context.Context) (jetstream.Msg, *jetstream.MsgMetadata, error) {
+	for {
+		wait, cancel := ctx, context.CancelFunc(func() {})
+		if !r.options.Follow {
+			wait, cancel = context.WithTimeout(ctx, idleCheck)
+		}
+		msg, err := r.iter.Next(jetstream.NextContext(wait))
+		cancel()
+		switch {
+		case ctx.Err() != nil:
+			return nil, nil, context.Cause(ctx)
+		case errors.Is(err, context.DeadlineExceeded):
+			info, err := r.consumer.Info(ctx)
+			if err == nil && info.NumPending == 0 {
+				return nil, nil, nil
+			}
+			continue
+		case errors.Is(err, jetstream.ErrNoHeartbeat):
+			continue // the line was cut; the consumer makes itself anew
+		case err != nil:
+			return nil, nil, fault.Errorf(fault.Unavailable, "read", "read %s: %w", r.options.Stream, err)
+		}
+		meta, err := msg.Metadata()
+		if err != nil {
+			return nil, nil, fmt.Errorf("read %s: %w", r.options.Stream, err)
+		}
+		if !r.options.Follow && meta.Sequence.Stream > r.last {
+			return nil, nil, nil
+		}
+		return msg, meta, nil
+	}
+}
+
+// ErrNotFound means that a stream has no message at a sequence.
+var ErrNotFound = errors.New("no such message")
+
+// Get reads one message. It gives ErrNotFound when there is none.
+func (c *Client) Get(ctx context.Context, stream string, sequence uint64) (events.Stored, error) {
+	m, err := c.leaderMessage(ctx, stream, sequence)
+	if err != nil {
+		return events.Stored{}, fmt.Errorf("read %s %d: %w", stream, sequence, err)
+	}
+	return decode(m.Subject, m.Header, m.Data, m.Sequence, m.Time), nil
+}
+
+// leaderMessage reads a message from the stream's leader. The library would ask
+// any replica where the stream allows it, and a replica may lag.
+func (c *Client) leaderMessage(ctx context.Context, stream string, sequence uint64) (*jetstream.RawStreamMsg, error) {
+	request := fmt.Sprintf(`{"seq":%d}`, sequence)
+	reply, err := c.nc.RequestWithContext(ctx, "$JS.API.STREAM.MSG.GET."+stream, []byte(request))
+	if err != nil {
+		return nil, fault.Errorf(fault.Unavailable, "no_stream", "ask the stream: %w", err)
+	}
+	var answer struct {
+		Error   *jetstream.APIError `json:"error"`
+		Message struct {
+			Subject  string    `json:"subject"`
+			Sequence uint64    `json:"seq"`
+			Header   []byte    `json:"hdrs"`
+			Data     []byte    `json:"data"`
+			Time     time.Time `json:"time"`
+		} `json:"message"`
+	}
+	if err := json.Unmarshal(reply.Data, &answer); err != nil {
+		return nil, fmt.Errorf("the stream's answer is not JSON: %w", err)
+	}
+	if answer.Error != nil {
+		if answer.Error.ErrorCode == jetstream.JSErrCodeMessageNotFound {
+			return nil, ErrNotFound
+		}
+		return nil, answer.Error
+	}
+	m := answer.Message
+	msg := &jetstream.RawStreamMsg{Subject: m.Subject, Sequence: m.Sequence, Data: m.Data, Time: m.Time}
+	if len(m.Header) > 0 {
+		if msg.Header, err = nats.DecodeHeadersMsg(m.Header); err != nil {
+			return nil, fmt.Errorf("the message's headers: %w", err)
+		}
+	}
+	return msg, nil
+}
+
+// decode makes a stored event of a message. What cannot be read stays empty
+// and the reason goes with it: an operator must be able to look at anything.
+func decode(subject string, header nats.Header, data []byte, sequence uint64, at time.Time) events.Stored {
+	get := func(name string) string {
+		if v := header.Get(name); v != "" {
+			return v
+		}
+		return textproto.MIMEHeader(header).Get(name)
+	}
+	e, err := events.ParseHeader(get, subject, data)
+	s := events.Stored{Event: e, Sequence: sequence, StoredAt: at.UTC(), Header: header}
+	if err != nil {
+		s.Problem = err.Error()
+	}
+	return s
+}
+
+// Record stores an audit record: the guard's Recorder. It returns nil only when
+// the stream has it; the same message id twice is stored once.
+func (c *Client) Record(ctx context.Context, subject, messageID string, record []byte) error {
+	ack, err := c.js.PublishMsg(ctx, &nats.Msg{Subject: subject, Data: record}, jetstream.WithMsgID(messageID))
+	if err != nil {
+		return fmt.Errorf("store the audit record: %w", classify(err))
+	}
+	if ack.Stream != Audit {
+		return fmt.Errorf("the audit record went to %s instead of %s", ack.Stream, Audit)
+	}
+	return nil
+}
