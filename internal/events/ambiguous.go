@@ -48,7 +48,9 @@ func (n Notification) Ambiguous() (field string, ambiguous bool) {
 	type pair struct{ name, value string }
 	var signed []pair
 	for name, value := range n.form.All() {
-		if name != "sign" && name != "sign_type" {
+		// An empty field stands between no two others: where empty fields are
+		// not signed, anybody can add one.
+		if name != "sign" && name != "sign_type" && value != "" {
 			signed = append(signed, pair{name, value})
 		}
 	}

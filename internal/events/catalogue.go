@@ -16,6 +16,7 @@ type Kind struct {
 	Method string // what Alipay calls it: msg_method, notify_type or service
 	Title  string // one line for people
 	Key    string // the payload's field that becomes the subject's last token
+	Time   string // the payload's field that says when it happened; empty: event_time
 	Fact   string // where the fields are documented
 
 	fields map[string]converter
@@ -56,6 +57,9 @@ func KindByName(name string) (Kind, bool) {
 // time.Time by the tag alipay:"epoch" or alipay:"beijing". A mistake here is
 // one of the program's text, and the first test finds it.
 func define[T any](k Kind) Kind {
+	if k.Time == "" {
+		k.Time = "event_time"
+	}
 	k.goType = reflect.TypeFor[T]()
 	k.fields = make(map[string]converter)
 	for i := range k.goType.NumField() {

@@ -11,8 +11,10 @@ import (
 
 // toUTF8 transcodes a value from the charset that the sender named. ok is false
 // when the bytes are not valid in that charset, or the charset is unknown and
-// the bytes are not UTF-8; s then comes back as it was. Only what was verified
-// may be transcoded: the signature covers the bytes of the declared charset.
+// the bytes are not UTF-8. GB text then comes back with U+FFFD for what cannot
+// be read, because its structure must still be seen: the second byte of a
+// character may be a backslash. Only what was verified may be transcoded: the
+// signature covers the bytes of the declared charset.
 func toUTF8(charset, s string) (utf string, ok bool) {
 	var enc encoding.Encoding
 	switch strings.ToLower(charset) {
@@ -24,11 +26,11 @@ func toUTF8(charset, s string) (utf string, ok bool) {
 		return s, utf8.ValidString(s)
 	}
 	out, err := enc.NewDecoder().String(s)
-	// The decoder replaces what it cannot read, and we must report it instead.
-	if err != nil || strings.ContainsRune(out, utf8.RuneError) {
+	if err != nil {
 		return s, false
 	}
-	return out, true
+	// The decoder replaces what it cannot read, and we must report it.
+	return out, !strings.ContainsRune(out, utf8.RuneError)
 }
 
 // charsetOf is the charset parameter of a Content-Type, or the empty string.

@@ -19,9 +19,12 @@ type converter func(json.RawMessage) (value json.RawMessage, ok bool)
 // textOf gives what a JSON string or number says, as text.
 func textOf(raw json.RawMessage) (string, bool) {
 	switch {
-	case len(raw) == 0:
+	case len(raw) < 1, raw[0] == '"' && len(raw) < 2:
 		return "", false
 	case raw[0] == '"':
+		if inner := string(raw[1 : len(raw)-1]); plain(inner) {
+			return inner, true
+		}
 		var s string
 		return s, json.Unmarshal(raw, &s) == nil
 	case raw[0] == '-' || digit(raw[0]):
@@ -72,7 +75,8 @@ func toBeijingTime(raw json.RawMessage) (json.RawMessage, bool) {
 		return nil, false
 	}
 	t, err := time.ParseInLocation(time.DateTime, s, beijing) // the parser takes a fraction where the layout has none
-	return quote(formatTime(t)), err == nil
+	// A year below 1 cannot be written in RFC 3339.
+	return quote(formatTime(t)), err == nil && t.UTC().Year() >= 1
 }
 
 func toAmount(raw json.RawMessage) (json.RawMessage, bool) {

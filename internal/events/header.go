@@ -88,7 +88,10 @@ func (e Event) smallHeaders() map[string]string {
 // not depend on what is only known after a claim: a conflict's longer names and
 // the dedupe header are counted always.
 func rawBudget(e Event) int {
-	c := e.AsConflict()
+	c := e
+	if c.Conflict == "" {
+		c = e.AsConflict()
+	}
 	c.Unasked = true
 	size := len("NATS/1.0\r\n\r\n") + len(HeaderRaw) + len(HeaderRawEncoding) + len(rawGzipBase64) + 8
 	for name, value := range c.smallHeaders() {
@@ -182,7 +185,7 @@ func unescape(s string) string {
 		if s[i] == '%' && i+2 < len(s) {
 			hi, lo := strings.IndexByte(upperHex, upper(s[i+1])), strings.IndexByte(upperHex, upper(s[i+2]))
 			if hi >= 0 && lo >= 0 {
-				b.WriteByte(byte(hi<<4 | lo))
+				b.WriteByte(byte(hi<<4 | lo)) //nolint:gosec // both are below 16
 				i += 2
 				continue
 			}

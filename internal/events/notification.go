@@ -78,6 +78,14 @@ func ParseNotification(form Form, arrival Arrival) (Notification, error) {
 	if err := n.setShape(); err != nil {
 		return Notification{}, err
 	}
+	if n.Shape == Gateway {
+		if n.Charset == "" {
+			n.Charset = "GBK" // the gateway's default (PROTOCOL.md 2.7)
+		}
+		if err := n.setGatewayApp(); err != nil {
+			return Notification{}, err
+		}
+	}
 	if n.AppID == "" {
 		n.AppID = arrival.PathApp
 	}
@@ -119,7 +127,7 @@ var beijing = time.FixedZone("UTC+8", 8*60*60)
 
 func (n *Notification) setSentAt() error {
 	if utc := n.form.Get("utc_timestamp"); utc != "" {
-		n.SentAt, _ = parseEpoch(utc) // the grammar says 13 digits; absurd years stay zero
+		n.SentAt, _ = parseEpoch(utc) // the grammar says 13 digits; an absurd year is kept, so that it counts as stale
 		return nil
 	}
 	if n.Shape == Message {

@@ -3,6 +3,7 @@ package events
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 )
@@ -14,35 +15,122 @@ type member struct {
 	value   json.RawMessage
 }
 
-// splitObject gives the members of a JSON object in their order, values
+var errNotObject = errors.New("not a JSON object")
+
+// splitObject gives the members of a valid JSON object in their order, values
 // untouched. A repeated name is an error: which of the two is meant cannot be
-// told, and a map would silently drop one.
+// told, and a map would silently drop one. It is on the path of every
+// notification, and walks the text once instead of building values.
 func splitObject(data []byte) ([]member, error) {
-	dec := json.NewDecoder(bytes.NewReader(data))
-	if t, err := dec.Token(); err != nil || t != json.Delim('{') {
-		return nil, fmt.Errorf("not a JSON object")
+	s := scanner{data: data}
+	if !s.take('{') {
+		return nil, errNotObject
 	}
-	var members []member
-	for dec.More() {
-		from := dec.InputOffset()
-		t, err := dec.Token()
-		if err != nil {
-			return nil, fmt.Errorf("broken JSON object: %w", err)
+	members := make([]member, 0, 8)
+	if s.take('}') {
+		return members, nil
+	}
+	for {
+		rawName, ok := s.value()
+		if !ok || rawName[0] != '"' || !s.take(':') {
+			return nil, errNotObject
 		}
-		name, _ := t.(string) // the decoder allows nothing else here
-		raw := bytes.TrimLeft(data[from:dec.InputOffset()], ", \t\r\n")
+		name, ok := textOf(rawName)
+		if !ok {
+			return nil, errNotObject
+		}
 		for _, m := range members {
 			if m.name == name {
 				return nil, fmt.Errorf("the name %q stands twice", Token(name))
 			}
 		}
-		var value json.RawMessage
-		if err := dec.Decode(&value); err != nil {
-			return nil, fmt.Errorf("broken JSON object: %w", err)
+		value, ok := s.value()
+		if !ok {
+			return nil, errNotObject
 		}
-		members = append(members, member{name: name, rawName: raw, value: value})
+		members = append(members, member{name: name, rawName: rawName, value: value})
+		if s.take('}') {
+			return members, nil
+		}
+		if !s.take(',') {
+			return nil, errNotObject
+		}
 	}
-	return members, nil
+}
+
+// scanner walks over JSON that is known to be valid. On other text it stops,
+// and never runs past the end.
+type scanner struct {
+	data []byte
+	at   int
+}
+
+func (s *scanner) space() {
+	for s.at < len(s.data) && strings.IndexByte(" \t\r\n", s.data[s.at]) >= 0 {
+		s.at++
+	}
+}
+
+// take passes over one structural byte, if it comes next.
+func (s *scanner) take(c byte) bool {
+	s.space()
+	if s.at == len(s.data) || s.data[s.at] != c {
+		return false
+	}
+	s.at++
+	return true
+}
+
+// value passes over one value and gives its text.
+func (s *scanner) value() (json.RawMessage, bool) {
+	s.space()
+	start, depth := s.at, 0
+	for s.at < len(s.data) {
+		switch c := s.data[s.at]; c {
+		case '"':
+			if !s.text() {
+				return nil, false
+			}
+		case '{', '[':
+			depth++
+			s.at++
+		case '}', ']':
+			depth--
+			s.at++
+		case ',', ':', ' ', '\t', '\r', '\n':
+			if depth == 0 {
+				return nil, false
+			}
+			s.at++
+			continue
+		default:
+			for s.at < len(s.data) && strings.IndexByte(",:{}[]\" \t\r\n", s.data[s.at]) < 0 {
+				s.at++
+			}
+		}
+		if depth == 0 {
+			return s.data[start:s.at], true
+		}
+		if depth < 0 {
+			return nil, false
+		}
+	}
+	return nil, false
+}
+
+// text passes over one string.
+func (s *scanner) text() bool {
+	for s.at++; s.at < len(s.data); s.at++ {
+		switch s.data[s.at] {
+		case '\\':
+			s.at++
+		case '"':
+			s.at++
+			return true
+		}
+	}
+	s.at = len(s.data)
+	return false
 }
 
 // appendObject writes members as one compact JSON object.
@@ -60,16 +148,23 @@ func appendObject(dst []byte, members []member) []byte {
 }
 
 func appendCompact(dst []byte, value json.RawMessage) []byte {
-	var b bytes.Buffer
-	if err := json.Compact(&b, value); err != nil {
-		return append(dst, value...) // not reached: values come out of the decoder
+	if len(value) > 0 && value[0] != '{' && value[0] != '[' {
+		return append(dst, value...)
 	}
-	return append(dst, b.Bytes()...)
+	b := bytes.NewBuffer(dst)
+	if err := json.Compact(b, value); err != nil {
+		return append(dst, value...) // not reached: the object was valid
+	}
+	return b.Bytes()
 }
 
 // quote writes s as a JSON string without the escaping that is meant for web
 // pages, so that a URL stays readable.
 func quote(s string) json.RawMessage {
+	if plain(s) {
+		raw := make([]byte, 0, len(s)+2)
+		return append(append(append(raw, '"'), s...), '"')
+	}
 	var b strings.Builder
 	enc := json.NewEncoder(&b)
 	enc.SetEscapeHTML(false)
@@ -77,6 +172,16 @@ func quote(s string) json.RawMessage {
 		return json.RawMessage(`""`) // not reached: a string always encodes
 	}
 	return json.RawMessage(strings.TrimSuffix(b.String(), "\n"))
+}
+
+// plain tells whether JSON writes s between quotes as it is.
+func plain(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; c < 0x20 || c > 0x7e || c == '"' || c == '\\' {
+			return false
+		}
+	}
+	return true
 }
 
 func newMember(name string, value json.RawMessage) member {
