@@ -75,7 +75,14 @@ func Code(err error) int {
 // argument) is a usage error. The commands find ctx in cmd.Context().
 func Main(ctx context.Context, root *cobra.Command, args []string, stdout, stderr io.Writer) int {
 	started := false
-	root.PersistentPreRun = func(*cobra.Command, []string) { started = true }
+	// Cobra looks at required flags and flag groups after this hook.
+	root.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error {
+		if err := errors.Join(cmd.ValidateRequiredFlags(), cmd.ValidateFlagGroups()); err != nil {
+			return err
+		}
+		started = true
+		return nil
+	}
 	root.SilenceErrors, root.SilenceUsage = true, true
 	root.SetArgs(args)
 	root.SetOut(stdout)

@@ -1,11 +1,13 @@
 package cli
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
 	"strings"
 	"text/tabwriter"
+	"unicode/utf8"
 
 	"github.com/spf13/pflag"
 )
@@ -122,7 +124,8 @@ func (p *Printer) Close() error {
 }
 
 // Marshal is json.Marshal without the escaping of <, > and &, which is meant
-// for web pages and makes a URL or a name hard to read in a terminal.
+// for web pages and makes a URL or a name hard to read in a terminal, and with
+// that of whatever could drive one.
 func Marshal(v any) ([]byte, error) {
 	var b strings.Builder
 	enc := json.NewEncoder(&b)
@@ -130,17 +133,47 @@ func Marshal(v any) ([]byte, error) {
 	if err := enc.Encode(v); err != nil {
 		return nil, err
 	}
-	return []byte(strings.TrimSuffix(b.String(), "\n")), nil
+	return EscapeJSON([]byte(strings.TrimSuffix(b.String(), "\n"))), nil
+}
+
+// EscapeJSON writes what could drive a terminal as \uXXXX. JSON has such
+// characters in its strings alone, and reads both as the same; its own line
+// breaks stay. Bytes that are no UTF-8, which JSON readers take for U+FFFD, and
+// an old terminal for control characters, become just that.
+func EscapeJSON(data []byte) []byte {
+	if !bytes.ContainsFunc(data, drives) {
+		return data
+	}
+	out := make([]byte, 0, len(data)+len(data)/8)
+	for _, r := range string(data) {
+		if r != '\n' && drives(r) {
+			out = fmt.Appendf(out, `\u%04x`, r)
+			continue
+		}
+		out = utf8.AppendRune(out, r)
+	}
+	return out
 }
 
 // Clean replaces what could drive a terminal or break a table: control bytes,
 // and the invisible characters that reorder text.
 func Clean(s string) string {
 	return strings.Map(func(r rune) rune {
-		switch {
-		case r < 0x20, r >= 0x7f && r < 0xa0, r >= 0x202a && r <= 0x202e, r >= 0x2066 && r <= 0x2069:
-			return '�'
+		if drives(r) {
+			return utf8.RuneError
 		}
 		return r
 	}, s)
+}
+
+// drives tells whether a character does something to a terminal instead of
+// being shown by it: the control characters (C0, DEL, C1), the marks and
+// overrides of the writing direction, and what is no character at all.
+func drives(r rune) bool {
+	switch {
+	case r < 0x20, r >= 0x7f && r < 0xa0, r == utf8.RuneError,
+		r == 0x061c, r == 0x200e, r == 0x200f, r >= 0x202a && r <= 0x202e, r >= 0x2066 && r <= 0x2069:
+		return true
+	}
+	return false
 }

@@ -9,6 +9,8 @@ package fault
 import (
 	"errors"
 	"fmt"
+	"runtime"
+	"runtime/debug"
 )
 
 // Kind says how handling one notification failed.
@@ -75,4 +77,15 @@ func ReasonOf(err error) string {
 		err = e.Err
 	}
 	return ""
+}
+
+// Panicked makes an Internal error of a recovered panic, with the stack of
+// where it happened. Of the panic's value only a run-time error's text is kept
+// (an index, a nil pointer): anything else may quote what was being handled.
+func Panicked(value any) error {
+	what := fmt.Sprintf("a %T", value)
+	if err, ok := value.(runtime.Error); ok {
+		what = err.Error()
+	}
+	return Errorf(Internal, "panic", "panic: %s\n%s", what, debug.Stack())
 }

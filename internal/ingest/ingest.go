@@ -12,7 +12,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"runtime/debug"
 	"sync/atomic"
 	"time"
 
@@ -42,11 +41,20 @@ type Publisher interface {
 	Fingerprint(ctx context.Context, sequence uint64) (string, error)
 }
 
+// Keeper stores what was not accepted.
+type Keeper interface {
+	// Quarantine stores a signed request and returns when it is stored.
+	Quarantine(ctx context.Context, k events.Kept) error
+	// Reject takes any other request over. It never waits, and may drop it.
+	Reject(k events.Kept)
+}
+
 // App is one app whose notifications are taken. It is immutable.
 type App struct {
 	ID       string
 	Verifier *verify.Verifier
 	AESKeys  []verify.AESKey
+	Gateway  *Gateway // nil without the app's private key
 }
 
 // Options are the collaborators and limits of a pipeline.
@@ -54,6 +62,7 @@ type Options struct {
 	Once         Once
 	Key          func(appID, eventID string) string // names an event to Once; nil where Once needs no name
 	Publisher    Publisher
+	Keeper       Keeper           // nil: what is not accepted is not kept
 	MaxSignedAge time.Duration    // older signed send times are refused; 0 switches it off
 	Now          func() time.Time // nil: time.Now
 }
@@ -63,6 +72,7 @@ type Pipeline struct {
 	once         Once
 	key          func(appID, eventID string) string
 	publisher    Publisher
+	keeper       Keeper
 	maxSignedAge time.Duration
 	now          func() time.Time
 	apps         atomic.Pointer[map[string]App]
@@ -70,7 +80,7 @@ type Pipeline struct {
 
 // New makes a pipeline for some apps.
 func New(o Options, apps ...App) *Pipeline {
-	p := &Pipeline{once: o.Once, key: o.Key, publisher: o.Publisher, maxSignedAge: o.MaxSignedAge, now: o.Now}
+	p := &Pipeline{once: o.Once, key: o.Key, publisher: o.Publisher, keeper: o.Keeper, maxSignedAge: o.MaxSignedAge, now: o.Now}
 	if p.now == nil {
 		p.now = time.Now
 	}
@@ -94,6 +104,7 @@ func (p *Pipeline) SetApps(apps ...App) {
 type Request struct {
 	Body       []byte
 	Arrival    events.Arrival
+	Source     string // address that it came from, for the record
 	ReceivedAt time.Time
 }
 
@@ -108,12 +119,14 @@ type Result struct {
 	AppID       string
 	EventID     string
 	Type        string
+	Quarantined bool // kept in ALIPAY_QUARANTINE
 	Kind        string
 	Match       verify.Match
 	Conflict    bool
 	Unasked     bool
 	DecodeError string
 	Sequence    uint64
+	Reply       *Reply        // what to answer instead of the protocol's word, or nil
 	Decide      time.Duration // form, signature, decryption, typing
 	Store       time.Duration // claim, publish, commit
 }
@@ -130,14 +143,23 @@ var errStoreTimeout = fmt.Errorf("not stored within %v", storeTimeout)
 func (p *Pipeline) Ingest(ctx context.Context, req Request) (res Result) {
 	defer func() {
 		if r := recover(); r != nil {
-			res.fail(fault.Errorf(fault.Internal, "panic", "panic: %v\n%s", r, debug.Stack()))
+			res.fail(fault.Panicked(r))
 		}
 	}()
 	started := time.Now()
-	event, err := p.Decide(req, &res)
+	pr, err := p.prove(req, &res)
+	if pr.app.ID != "" && pr.notification.IsGatewayCheck() {
+		p.answerCheck(pr, err, &res)
+		return res
+	}
+	var event events.Event
+	if err == nil {
+		event, err = p.typed(pr, req, &res)
+	}
 	res.Decide = time.Since(started)
 	if err != nil {
 		res.fail(err)
+		p.keep(ctx, pr, req, &res)
 		return res
 	}
 	// From here on the work is worth finishing even when the sender hangs up:
@@ -145,6 +167,10 @@ func (p *Pipeline) Ingest(ctx context.Context, req Request) (res Result) {
 	ctx, cancel := context.WithTimeoutCause(context.WithoutCancel(ctx), storeTimeout, errStoreTimeout)
 	defer cancel()
 	p.store(ctx, event, &res)
+	if res.Outcome == Outcome(fault.TooLarge) {
+		p.keep(ctx, pr, req, &res) // the stream will never take it
+	}
+	p.acknowledge(pr, &res)
 	res.Store = time.Since(started) - res.Decide
 	return res
 }
@@ -163,41 +189,63 @@ func (r *Result) fail(err error) {
 // Decide proves and types a request without touching anything that has memory.
 // What it learns goes into res as soon as it is proved.
 func (p *Pipeline) Decide(req Request, res *Result) (events.Event, error) {
-	form, err := verify.ParseForm(req.Body)
-	if err != nil {
-		return events.Event{}, fault.Errorf(fault.Malformed, formReason(err), "form: %w", err)
-	}
-	n, err := events.ParseNotification(form, req.Arrival)
+	pr, err := p.prove(req, res)
 	if err != nil {
 		return events.Event{}, err
 	}
+	return p.typed(pr, req, res)
+}
+
+// proved is a request of a configured app; without an error beside it, one that
+// Alipay signed.
+type proved struct {
+	app          App
+	form         verify.Form
+	notification events.Notification
+	match        verify.Match
+}
+
+// prove finds out whose keys decide, and whether they say yes.
+func (p *Pipeline) prove(req Request, res *Result) (pr proved, err error) {
+	if pr.form, err = verify.ParseForm(req.Body); err != nil {
+		return pr, fault.Errorf(fault.Malformed, formReason(err), "form: %w", err)
+	}
+	if pr.notification, err = events.ParseNotification(pr.form, req.Arrival); err != nil {
+		return pr, err
+	}
+	n := pr.notification
 	if err := n.CheckFlat(); err != nil {
-		return events.Event{}, err
+		return pr, err
 	}
 	app, known := (*p.apps.Load())[n.AppID]
 	if !known {
-		return events.Event{}, fault.Errorf(fault.Refused, "unknown_app", "no such app is configured")
+		return pr, fault.Errorf(fault.Refused, "unknown_app", "no such app is configured")
 	}
-	res.AppID = app.ID
-	match, err := app.Verifier.Verify(form, n.Type)
-	if err != nil {
-		return events.Event{}, fault.Errorf(fault.Refused, signatureReason(err), "%w", err)
+	pr.app, res.AppID = app, app.ID
+	if pr.match, err = app.Verifier.Verify(pr.form, n.Type); err != nil {
+		return pr, fault.Errorf(fault.Refused, signatureReason(err), "%w", err)
 	}
 	// At this point the sender is Alipay, and what it says may be logged.
-	res.EventID, res.Type, res.Match = n.NotifyID, n.Type, match
+	res.EventID, res.Type, res.Match = n.NotifyID, n.Type, pr.match
+	return pr, nil
+}
+
+// typed makes the event of a proved request, or says why it must not become one.
+func (p *Pipeline) typed(pr proved, req Request, res *Result) (events.Event, error) {
+	n := pr.notification
 	if err := p.admit(n); err != nil {
 		return events.Event{}, err
 	}
-	content, err := decrypt(n, app.AESKeys)
+	content, err := decrypt(n, pr.app.AESKeys)
 	if err != nil {
 		return events.Event{}, err
 	}
 	signed := ""
 	if n.NotifyID == "" {
-		signed = form.SigningString(match.Rule)
+		signed = pr.form.SigningString(pr.match.Rule)
 	}
 	event, err := events.NewEvent(n, events.Facts{
-		Content: content, Signed: signed, Proof: match.Proof(), Raw: req.Body, ReceivedAt: req.ReceivedAt,
+		Content: content, Signed: signed, Proof: pr.match.Proof(), Raw: req.Body, ReceivedAt: req.ReceivedAt,
 	})
 	if err != nil {
 		return events.Event{}, err
@@ -206,13 +254,10 @@ func (p *Pipeline) Decide(req Request, res *Result) (events.Event, error) {
 	return event, event.CheckSize()
 }
 
-// gatewayCheck is the service name of the app gateway's activation request.
-const gatewayCheck = "alipay.service.check"
-
 // admit refuses what is signed but must not become an event.
 func (p *Pipeline) admit(n events.Notification) error {
-	if n.Type == gatewayCheck && n.Shape == events.Gateway {
-		return fault.Errorf(fault.Unavailable, "gateway_check", "the gateway check cannot be answered without the app's private_key")
+	if n.IsGatewayCheck() {
+		return fault.Errorf(fault.Malformed, "gateway_check", "a gateway check is answered and never becomes an event")
 	}
 	if age := p.now().Sub(n.SentAt); p.maxSignedAge > 0 && !n.SentAt.IsZero() && age > p.maxSignedAge {
 		return fault.Errorf(fault.Refused, "stale", "signed %v ago; http.max_signed_age is %v", age.Round(time.Second), p.maxSignedAge)
@@ -244,6 +289,8 @@ func formReason(err error) string {
 		return "bad_encoding"
 	case errors.Is(err, verify.ErrRepeatedField):
 		return "repeated_field"
+	case errors.Is(err, verify.ErrFieldName):
+		return "bad_field_name"
 	case errors.Is(err, verify.ErrTooManyFields):
 		return "too_many_fields"
 	}

@@ -26,7 +26,7 @@ func (s *Server) readBody(w http.ResponseWriter, r *http.Request, source string)
 	// Not every ResponseWriter has deadlines (those of tests do not); the
 	// server that HTTP makes has.
 	control := http.NewResponseController(w)
-	control.SetReadDeadline(s.options.Now().Add(bodyTimeout)) //nolint:errcheck,gosec // see above
+	control.SetReadDeadline(time.Now().Add(bodyTimeout)) //nolint:errcheck,gosec // see above
 	watch := s.slow.watch(source, func() {
 		control.SetReadDeadline(time.Unix(1, 0)) //nolint:errcheck,gosec // see above
 	})

@@ -44,6 +44,9 @@ func (s *Server) log(c echo.Context, r ingest.Result, reply reply, bytes int, to
 	if r.Conflict {
 		line.Bool("conflict", true)
 	}
+	if r.Quarantined {
+		line.Bool("quarantined", true)
+	}
 	if r.Unasked {
 		line.Bool("dedupe_unasked", true)
 	}

@@ -30,6 +30,9 @@ type Metrics struct {
 	differences  *prometheus.GaugeVec
 	streamBytes  prometheus.Gauge
 	streamLimit  prometheus.Gauge
+	certificates *prometheus.GaugeVec
+	reloads      *prometheus.CounterVec
+	kept         *prometheus.CounterVec
 }
 
 // NewMetrics makes the numbers and a registry of their own, so that two
@@ -65,10 +68,15 @@ func NewMetrics(version string, ready func() bool) *Metrics {
 		}, []string{"fatal"}),
 		streamBytes: gauge("stream_bytes", "Size of ALIPAY_EVENTS."),
 		streamLimit: gauge("stream_max_bytes", "Limit of ALIPAY_EVENTS; 0 without one."),
+		certificates: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Namespace: ns, Name: "certificate_not_after_seconds", Help: "When Alipay's certificates end, Unix time.",
+		}, []string{"app_id", "sn"}),
+		kept:    counter("kept_total", "Requests that were not accepted: kept, or why not.", "result"),
+		reloads: counter("key_reloads_total", "Reloads of the keys, by result.", "result"),
 	}
 	m.registry.MustRegister(
 		m.notifications, m.seconds, m.decide, m.store, m.inFlight, m.verified, m.events, m.conflicts, m.decodeErrors,
-		m.unasked, m.dedupeErrors, m.nats, m.differences, m.streamBytes, m.streamLimit,
+		m.unasked, m.dedupeErrors, m.nats, m.differences, m.streamBytes, m.streamLimit, m.certificates, m.reloads, m.kept,
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Namespace: ns, Name: "ready", Help: "1 when the receiver takes notifications."}, func() float64 {
 			if ready() {
 				return 1
@@ -138,3 +146,24 @@ func (m *Metrics) Stream(bytes uint64, limit int64) {
 	m.streamBytes.Set(float64(bytes))
 	m.streamLimit.Set(float64(max(limit, 0)))
 }
+
+// Certificates replaces the dates at which Alipay's certificates end. set is
+// called with a function that takes one certificate each.
+func (m *Metrics) Certificates(set func(add func(appID, sn string, notAfter time.Time))) {
+	m.certificates.Reset()
+	set(func(appID, sn string, notAfter time.Time) {
+		m.certificates.WithLabelValues(appID, sn).Set(float64(notAfter.Unix()))
+	})
+}
+
+// Reloaded counts a reload of the keys.
+func (m *Metrics) Reloaded(ok bool) {
+	result := "failed"
+	if ok {
+		result = "done"
+	}
+	m.reloads.WithLabelValues(result).Inc()
+}
+
+// Kept counts a request that was not accepted, by what became of it.
+func (m *Metrics) Kept(result string) { m.kept.WithLabelValues(result).Inc() }

@@ -26,6 +26,10 @@ const (
 	headerTimeout = 5 * time.Second
 	// bodyTimeout is how long it may take over the body.
 	bodyTimeout = 5 * time.Second
+	// requestTimeout bounds both where no handler reads the body, and answers
+	// are small enough for any reader.
+	requestTimeout = headerTimeout + bodyTimeout
+	writeTimeout   = 30 * time.Second
 	// slowAfter is when a body that is still not there counts as slow: slow
 	// ones are few per source, so that they cannot keep genuine ones out.
 	slowAfter = 250 * time.Millisecond
@@ -78,8 +82,13 @@ func New(i Ingester, o Options) *Server {
 	}
 	s.echo = newEcho()
 	s.echo.IPExtractor = extractor(o.TrustedProxies)
-	s.echo.Any(o.Path, s.handle)
-	s.echo.Any(strings.TrimSuffix(o.Path, "/")+"/:app", s.handle)
+	// The URL is typed by hand into Alipay's console: a slash at its end must not
+	// cost notifications.
+	base := strings.TrimSuffix(o.Path, "/")
+	for _, path := range []string{base, base + "/", base + "/:app"} {
+		s.echo.Any(path, s.handle)
+		s.echo.RouteNotFound(path, s.handle) // methods that Echo has no name for
+	}
 	return s
 }
 
@@ -123,6 +132,8 @@ func HTTP(h http.Handler) *http.Server {
 	return &http.Server{
 		Handler:           h,
 		ReadHeaderTimeout: headerTimeout,
+		ReadTimeout:       requestTimeout, // what a handler leaves of a body, net/http reads
+		WriteTimeout:      writeTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,
 		// net/http reports every client that hangs up or scans the port.
@@ -140,6 +151,9 @@ func (s *Server) handle(c echo.Context) error {
 	}
 	s.options.Metrics.observe(result, took)
 	s.log(c, result, reply, body, took)
+	if x := result.Reply; x != nil && reply.status == http.StatusOK {
+		return c.Blob(reply.status, x.ContentType, x.Body)
+	}
 	writeText(c, reply.status, reply.body)
 	return nil
 }
@@ -163,11 +177,27 @@ func (s *Server) take(c echo.Context, received time.Time) (bytes int, result ing
 	}
 	s.options.Metrics.inFlight.Inc()
 	defer s.options.Metrics.inFlight.Dec()
-	return len(body), s.ingester.Ingest(r.Context(), ingest.Request{
+	return len(body), s.ingest(r.Context(), ingest.Request{
 		Body:       body,
 		Arrival:    events.Arrival{PathApp: c.Param("app"), ContentType: r.Header.Get("Content-Type")},
+		Source:     c.RealIP(),
 		ReceivedAt: received,
 	})
+}
+
+// ingest decides on a request. A panic, or an outcome that is none, is a bug
+// like any other: answered, counted and logged.
+func (s *Server) ingest(ctx context.Context, req ingest.Request) (result ingest.Result) {
+	defer func() {
+		if r := recover(); r != nil {
+			result = ingest.Failed(fault.Panicked(r))
+		}
+	}()
+	result = s.ingester.Ingest(ctx, req)
+	if _, known := replies[result.Outcome]; !known {
+		return ingest.Failed(fault.Errorf(fault.Internal, "unknown_outcome", "the outcome %q is not in the set", result.Outcome))
+	}
+	return result
 }
 
 // checkRequest refuses what no notification looks like. A missing or another

@@ -1,0 +1,165 @@
+package ingest_test
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"math/rand/v2"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"alipay-notify/internal/alipaytest"
+	"alipay-notify/internal/events"
+	"alipay-notify/internal/fault"
+	"alipay-notify/internal/ingest"
+)
+
+// fakeKeeper keeps what was not accepted, and watches that nothing unproved
+// comes to the quarantine.
+type fakeKeeper struct {
+	testing.TB
+	away bool
+
+	mu          sync.Mutex
+	quarantined []events.Kept
+	rejected    []events.Kept
+}
+
+func (k *fakeKeeper) Quarantine(ctx context.Context, kept events.Kept) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if ctx.Err() != nil {
+		k.Error("the sender hung up, and the quarantine with it")
+	}
+	if kept.Proof == "" || kept.AppID == "" || kept.Type == "" || len(kept.Fingerprint) != 64 {
+		k.Errorf("quarantined without proof, app, type or fingerprint: %+v", kept)
+	}
+	if k.away {
+		return errMishap
+	}
+	k.quarantined = append(k.quarantined, kept)
+	return nil
+}
+
+func (k *fakeKeeper) Reject(kept events.Kept) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if kept.Proof != "" || kept.NotifyID != "" || kept.Type != "" || kept.Fingerprint != "" {
+		k.Errorf("a rejected request with words of its sender: %+v", kept)
+	}
+	k.rejected = append(k.rejected, kept)
+}
+
+// oneRefused is a stream that takes nothing, for the reason of err.
+type oneRefused struct{ err error }
+
+func (s oneRefused) Publish(context.Context, events.Event) (events.Receipt, error) {
+	return events.Receipt{}, s.err
+}
+
+func (oneRefused) Fingerprint(context.Context, uint64) (string, error) { return "", errMishap }
+
+// What was signed and cannot be accepted is quarantined, what was not signed is
+// rejected, and what may be accepted the next time is kept nowhere. A message
+// that the stream will never take used to fall between: it was signed, answered
+// with too_large eight times, and gone.
+func TestIngestKeeps(t *testing.T) {
+	t.Parallel()
+	const quarantine, reject = "quarantine", "reject"
+	tooLarge := fault.Errorf(fault.TooLarge, "message_too_large", "the stream will never take it")
+	plain := func(h *harness) alipaytest.Form {
+		return h.form(h.notification("voucher.created", alipaytest.Options{NotifyID: marker}))
+	}
+	tests := []struct {
+		name    string
+		form    func(*harness) alipaytest.Form
+		publish error
+		reason  string
+		where   string
+	}{
+		{"accepted", plain, nil, "", ""},
+		{"away", plain, fault.Errorf(fault.Unavailable, "away", "x"), "away", ""},
+		{"uncertain", plain, fault.Errorf(fault.Uncertain, "no_ack", "x"), "no_ack", ""},
+		{"in flight", plain, fault.Errorf(fault.InFlight, "in_process", "x"), "in_process", ""},
+		{"a bug", plain, errors.New("x"), "", ""},
+		{"the stream will never take it", plain, tooLarge, "message_too_large", quarantine},
+		{"too large for any message", func(h *harness) alipaytest.Form {
+			return h.signed(plain(h).With("biz_content", `{"activity_id":"1","x":"`+noise()+`"}`), alipaytest.Signing{})
+		}, nil, "raw_too_large", quarantine},
+		{"as large, but it compresses", func(h *harness) alipaytest.Form {
+			return h.signed(plain(h).With("biz_content", `{"activity_id":"1","x":"`+strings.Repeat("x", len(noise()))+`"}`), alipaytest.Signing{})
+		}, nil, "", ""},
+		{"undecryptable", func(h *harness) alipaytest.Form {
+			return h.form(h.notification("voucher.created", alipaytest.Options{AESKey: alipaytest.NewAESKey()}))
+		}, nil, "undecryptable", quarantine},
+		{"bad content", func(h *harness) alipaytest.Form {
+			return h.signed(plain(h).With("biz_content", marker), alipaytest.Signing{})
+		}, nil, "bad_biz_content", quarantine},
+		{"forged", func(h *harness) alipaytest.Form { return plain(h).With("notify_id", marker+"x") }, nil, "bad_signature", reject},
+		{"unknown app", func(h *harness) alipaytest.Form { return plain(h).With("app_id", "99999999") }, nil, "unknown_app", reject},
+		{"no form", func(h *harness) alipaytest.Form { return plain(h).Without("sign") }, nil, "missing_sign", reject},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			h := newHarness(t)
+			keeper := &fakeKeeper{TB: t}
+			o := ingest.Options{Once: h.once, Publisher: h.stream, Keeper: keeper}
+			if tt.publish != nil {
+				o.Publisher = oneRefused{tt.publish}
+			}
+			h.pipeline = ingest.New(o, h.app)
+			body := tt.form(h).Encode()
+			ctx, cancel := context.WithCancel(t.Context())
+			cancel()
+			res := h.pipeline.Ingest(ctx, ingest.Request{
+				Body: body, Source: "192.0.2.7", ReceivedAt: h.now, Arrival: events.Arrival{ContentType: "text/" + marker},
+			})
+			if res.Reason != tt.reason || res.Quarantined != (tt.where == quarantine) {
+				t.Errorf("outcome %s %q (%v), quarantined %v", res.Outcome, res.Reason, res.Err, res.Quarantined)
+			}
+			kept := map[string][]events.Kept{quarantine: keeper.quarantined, reject: keeper.rejected}
+			for where, k := range kept {
+				if (len(k) == 1) != (where == tt.where) || len(k) > 1 {
+					t.Errorf("%s: %d requests; it belongs to %q", where, len(k), tt.where)
+				}
+			}
+			if tt.where == "" {
+				return
+			}
+			k := kept[tt.where][0]
+			if string(k.Body) != string(body) || k.Source != "192.0.2.7" || k.Reason != tt.reason || k.Outcome != string(res.Outcome) ||
+				k.AppID != res.AppID || !k.ReceivedAt.Equal(h.now) || strings.Contains(k.Detail, marker) {
+				t.Errorf("kept %+v", k)
+			}
+		})
+	}
+}
+
+// noise is text that no compression makes fit into the headers of an event.
+func noise() string {
+	b := make([]byte, 100<<10)
+	rand.NewChaCha8([32]byte{}).Read(b) //nolint:errcheck // it never fails
+	return hex.EncodeToString(b)
+}
+
+// A quarantine that is away changes no answer, and hides nothing.
+func TestIngestQuarantineAway(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	keeper := &fakeKeeper{TB: t, away: true}
+	h.pipeline = ingest.New(ingest.Options{
+		Once: h.once, Publisher: h.stream, Keeper: keeper, MaxSignedAge: time.Hour, Now: func() time.Time { return sentAt.Add(2 * time.Hour) },
+	}, h.app)
+	body := h.form(h.notification("voucher.created", alipaytest.Options{})).Encode()
+	for _, away := range []bool{true, false} {
+		keeper.away = away
+		res := h.ingest(body)
+		h.want(res, refused, "stale")
+		if res.Quarantined == away {
+			t.Errorf("away: %v, quarantined: %v", away, res.Quarantined)
+		}
+	}
+}
