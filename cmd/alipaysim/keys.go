@@ -93,7 +93,7 @@ func writeKeys(cmd *cobra.Command, o keysOptions) error {
 	if err := fillKeys(files, o.bits); err != nil {
 		return err
 	}
-	if err := os.MkdirAll(o.dir, 0o755); err != nil {
+	if err := os.MkdirAll(o.dir, 0o755); err != nil { //nolint:gosec // the public halves are for everybody; the others have their own mode
 		return err
 	}
 	out := cli.NewPrinter(cmd.OutOrStdout(), o.format, "FILE", "PURPOSE")

@@ -37,11 +37,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer, environ [
 		Version: wire.Version,
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			cfg, apps, err := wire.ReceiverConfig(file, environ)
-			if err != nil {
-				return err
-			}
-			return serve(cmd.Context(), cfg, apps, stderr)
+			return serve(cmd.Context(), file, environ, stderr)
 		},
 	}
 	root.PersistentFlags().StringVar(&file, "config", "", "configuration file (default $ALIPAY_NOTIFY_CONFIG, else ./alipay-notify.yaml)")

@@ -7,7 +7,11 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
+	"os/signal"
 	"strings"
+	"sync"
+	"syscall"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -31,54 +35,68 @@ type receiver struct {
 	embedded  *stream.Embedded // nil with external servers
 	client    *stream.Client
 	publisher *stream.Publisher
+	keeper    *stream.Keeper
 	redis     redis.UniversalClient // nil without
+	pipeline  *ingest.Pipeline
 	metrics   *server.Metrics
 	health    *health
 
 	notify, ops *http.Server
 	listeners   []net.Listener
 	failed      chan error // a listener ended by itself
+
+	keeping     sync.WaitGroup // the writer of rejects
+	stopKeeping func()
 }
 
 // serve runs the receiver until ctx ends, and stops it gracefully.
-func serve(ctx context.Context, cfg config.Config, apps []ingest.App, stderr io.Writer) error {
+func serve(ctx context.Context, file string, environ []string, stderr io.Writer) error {
+	cfg, keys, err := wire.ReceiverConfig(file, environ)
+	if err != nil {
+		return err
+	}
 	log, err := newLogger(cfg, stderr)
 	if err != nil {
 		return err
 	}
+	// Before anything else: an unhandled SIGHUP ends a process.
+	hup := make(chan os.Signal, 1)
+	signal.Notify(hup, syscall.SIGHUP)
+	defer signal.Stop(hup)
 	r := &receiver{cfg: cfg, log: log, failed: make(chan error, 2)}
-	if err := r.start(ctx, apps); err != nil {
-		r.stop()
-		return err
+	if err := r.start(ctx, keys); err != nil {
+		return errors.Join(err, r.stop())
 	}
 	r.announce(stderr)
-	watching, stopWatching := context.WithCancel(ctx)
-	watched := make(chan struct{})
-	go func() {
-		defer close(watched)
-		r.watch(watching)
-	}()
 
+	watching, stopWatching := context.WithCancel(ctx)
+	var watchers sync.WaitGroup
+	watchers.Go(func() { r.watch(watching) })
+	watchers.Go(func() {
+		newReloader(r, wire.ConfigPath(file, environ), environ, keys).run(watching, hup)
+	})
+	keeping, stopKeeping := context.WithCancel(context.WithoutCancel(ctx))
+	r.keeping.Go(func() { r.keeper.Run(keeping) })
+	r.stopKeeping = stopKeeping
 	err = r.wait(ctx)
 	stopWatching()
-	<-watched
+	watchers.Wait()
 	return errors.Join(err, r.stop())
 }
 
-// newLogger makes the log of the process. Lines for people in development,
-// JSON for everything else.
+// newLogger makes the log of the process.
 func newLogger(cfg config.Config, w io.Writer) (zerolog.Logger, error) {
 	level, err := zerolog.ParseLevel(cfg.Log.Level)
 	if err != nil {
 		return zerolog.Nop(), cli.Usagef("log.level: info", "log.level: %w", err)
 	}
-	if cfg.Log.Format == "console" || cfg.Dev {
+	if cfg.Log.Format == "console" {
 		w = zerolog.ConsoleWriter{Out: w, TimeFormat: time.TimeOnly, NoColor: true}
 	}
 	return zerolog.New(w).Level(level).With().Timestamp().Logger(), nil
 }
 
-func (r *receiver) start(ctx context.Context, apps []ingest.App) error {
+func (r *receiver) start(ctx context.Context, keys wire.Keys) error {
 	r.health = &health{}
 	r.health.set("starting", errors.New("the receiver is starting"))
 	r.metrics = server.NewMetrics(wire.Version, func() bool { return len(r.health.reasons()) == 0 })
@@ -93,10 +111,11 @@ func (r *receiver) start(ctx context.Context, apps []ingest.App) error {
 	if err != nil {
 		return err
 	}
-	pipeline := ingest.New(ingest.Options{
-		Once: once, Key: dedupe.Key, Publisher: r.publisher, MaxSignedAge: r.cfg.HTTP.MaxSignedAge,
-	}, apps...)
-	endpoint := server.New(pipeline, server.Options{
+	r.pipeline = ingest.New(ingest.Options{
+		Once: once, Key: dedupe.Key, Publisher: r.publisher, Keeper: r.keeper, MaxSignedAge: r.cfg.HTTP.MaxSignedAge,
+	}, keys.Apps...)
+	r.useCerts(keys)
+	endpoint := server.New(r.pipeline, server.Options{
 		Path:           r.cfg.HTTP.Path,
 		MaxBody:        int(r.cfg.HTTP.MaxBody),
 		MaxInFlight:    r.cfg.HTTP.MaxInFlight,
@@ -158,7 +177,7 @@ func (r *receiver) connect(ctx context.Context) error {
 	if err != nil {
 		return cli.Failedf("receiver check", "%w", err)
 	}
-	r.client, r.publisher = client, client.NewPublisher()
+	r.client, r.publisher, r.keeper = client, client.NewPublisher(), client.NewKeeper(r.observeKept)
 	if r.embedded != nil {
 		if err := r.provisionEmbedded(ctx); err != nil {
 			return err
@@ -189,28 +208,12 @@ func (r *receiver) provisionEmbedded(ctx context.Context) error {
 }
 
 func (r *receiver) dedupe() (ingest.Once, error) {
-	client, err := wire.OpenRedis(r.cfg)
-	if err != nil {
-		return nil, cli.Usagef("receiver check", "redis: %w", err)
-	}
-	if client == nil {
-		return dedupe.Stream{}, nil
-	}
-	r.redis = client
-	once, err := dedupe.New(client, dedupe.Options{
-		Lease:         r.cfg.Redis.Lease,
-		Retention:     r.cfg.Redis.Retention,
-		OnUnavailable: dedupe.Policy(r.cfg.Redis.OnUnavailable),
-		Holds:         r.publisher.Holds,
-		Observe: func(op string, err error) {
-			r.metrics.DedupeError(op)
-			r.log.Warn().Str("op", op).Err(err).Msg("dedupe")
-		},
+	once, client, err := wire.Once(r.cfg, r.publisher.Holds, func(op string, err error) {
+		r.metrics.DedupeError(op)
+		r.log.Warn().Str("op", op).Err(err).Msg("dedupe")
 	})
-	if err != nil {
-		return nil, err
-	}
-	return once, nil
+	r.redis = client
+	return once, err
 }
 
 // announce says that the receiver takes notifications, and where.
@@ -248,9 +251,10 @@ func (r *receiver) wait(ctx context.Context) error {
 // How long each step of a stop may take. Together they stay below the 30 s
 // that supervisors wait before they kill.
 const (
-	stopHTTP  = 15 * time.Second
+	stopHTTP  = 12 * time.Second
 	stopNATS  = 6 * time.Second
 	stopStore = 6 * time.Second
+	stopSmall = time.Second
 )
 
 // stop ends what was started, in the reverse order: not ready, no new requests,
@@ -270,17 +274,21 @@ func (r *receiver) stop() error {
 	if r.notify != nil {
 		step("http", stopHTTP, r.notify.Shutdown)
 	}
+	if r.stopKeeping != nil {
+		r.stopKeeping()
+		r.keeping.Wait()
+	}
 	if r.client != nil {
 		step("nats", stopNATS, r.client.Drain)
 	}
 	if r.redis != nil {
-		step("redis", stopNATS, func(context.Context) error { return r.redis.Close() })
+		step("redis", stopSmall, func(context.Context) error { return r.redis.Close() })
 	}
 	if r.embedded != nil {
 		step("embedded nats", stopStore, r.embedded.Stop)
 	}
 	if r.ops != nil {
-		step("ops", time.Second, r.ops.Shutdown)
+		step("ops", stopSmall, r.ops.Shutdown)
 	}
 	for _, l := range r.listeners {
 		l.Close() //nolint:errcheck,gosec // closed already where its server was shut down

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -25,16 +26,19 @@ type loader struct {
 func (l loader) config() (config.Config, error) { return wire.Config(*l.file, l.environ) }
 
 func configCommand(load loader) *cobra.Command {
-	var format cli.Format = "yaml"
+	var format string
 	cmd := &cobra.Command{
 		Use:   "config",
 		Short: "Print the effective configuration, secrets masked",
 		Long:  "Print the effective configuration: file, environment and defaults together, secrets masked. It prints even when the configuration cannot work, and then says why.",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if !slices.Contains([]string{"yaml", "json", "ndjson"}, format) {
+				return cli.Usagef("receiver config -o json", "unknown format %q: want yaml, or json for one object", format)
+			}
 			cfg, err := load.config()
 			text, printErr := cfg.YAML()
-			if format == cli.JSON || format == cli.NDJSON {
+			if format != "yaml" {
 				text, printErr = json.Marshal(cfg)
 				text = append(text, '\n')
 			}
@@ -47,7 +51,7 @@ func configCommand(load loader) *cobra.Command {
 			return err
 		},
 	}
-	cmd.Flags().VarP(&format, "output", "o", "yaml, or json for one object")
+	cmd.Flags().StringVarP(&format, "output", "o", "yaml", "yaml, or json for one object")
 	return cmd
 }
 
@@ -197,21 +201,28 @@ func check(ctx context.Context, cfg config.Config) []finding {
 }
 
 func checkKeys(cfg config.Config) []finding {
-	apps, err := wire.Apps(cfg)
+	keys, err := wire.LoadKeys(cfg)
+	var all []finding
 	if err != nil {
-		var all []finding
 		for line := range strings.SplitSeq(err.Error(), "\n") {
 			all = append(all, finding{"keys", "fail", line, "copy the Alipay public key (支付宝公钥) from the console"})
 		}
 		return all
 	}
-	var all []finding
-	for _, a := range apps {
+	for _, a := range keys.Apps {
 		var ids []string
 		for _, k := range a.Verifier.Keys() {
 			ids = append(ids, k.ID)
 		}
-		all = append(all, finding{"keys", "ok", fmt.Sprintf("app %s: Alipay keys %s, %d AES keys", a.ID, strings.Join(ids, " "), len(a.AESKeys)), ""})
+		all = append(all, finding{"keys", "ok", fmt.Sprintf("app %s: Alipay keys %s, %d AES keys, own key %t", a.ID, strings.Join(ids, " "), len(a.AESKeys), a.Gateway != nil), ""})
+	}
+	for _, c := range keys.Certs {
+		left := time.Until(c.NotAfter)
+		f := finding{"certificates", "ok", fmt.Sprintf("app %s: certificate %s is valid until %s", c.AppID, c.SN, c.NotAfter.Format(time.DateOnly)), ""}
+		if left < certWarning {
+			f.State, f.Try = "warn", "download alipayCertPublicKey_RSA2.crt from the console and put it beside the old one in alipay_certs"
+		}
+		all = append(all, f)
 	}
 	return all
 }
@@ -231,7 +242,11 @@ func checkRedis(ctx context.Context, cfg config.Config) []finding {
 	}
 	all := []finding{{"redis", "ok", "reachable", ""}}
 	for _, d := range details {
-		all = append(all, finding{"redis", "warn", d, ""})
+		if wrong, warned := strings.CutPrefix(d, "warning: "); warned {
+			all = append(all, finding{"redis", "warn", wrong, ""})
+		} else {
+			all = append(all, finding{"redis", "ok", d, ""})
+		}
 	}
 	return all
 }

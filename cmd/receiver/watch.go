@@ -150,11 +150,20 @@ func (r *receiver) watch(ctx context.Context) {
 
 func (r *receiver) observeConnection(event string, err error) {
 	r.metrics.Connection(event)
-	if event == "connected" || event == "reconnected" {
+	if event == "connected" || event == "reconnected" || err == nil {
 		r.log.Info().Str("event", event).Msg("nats")
 		return
 	}
 	r.log.Warn().Str("event", event).Err(err).Msg("nats")
+}
+
+// observeKept hears of what was not accepted. A flood would flood the log too,
+// so that only what should not happen is written there; the rest is counted.
+func (r *receiver) observeKept(event string, err error) {
+	r.metrics.Kept(event)
+	if err != nil {
+		r.log.Warn().Str("event", event).Err(err).Msg("a request that was not accepted could not be kept")
+	}
 }
 
 // logServer takes the lines of the embedded server.

@@ -181,7 +181,7 @@ func (c *Client) post(ctx context.Context, request *http.Request, at time.Time) 
 		attempt.Err = err
 		return attempt
 	}
-	defer response.Body.Close()
+	defer response.Body.Close() //nolint:errcheck // the reply is read, or not worth more
 	attempt.Status = response.StatusCode
 	body, err := io.ReadAll(io.LimitReader(response.Body, maxReply+1))
 	if len(body) > maxReply {

@@ -44,7 +44,10 @@ type trail struct {
 	seen    map[string]string // message id -> bytes
 }
 
-func newTrail(t *testing.T) *trail { return &trail{t: t, seen: map[string]string{}} }
+func newTrail(t *testing.T) *trail {
+	t.Helper()
+	return &trail{t: t, seen: map[string]string{}}
+}
 
 func (r *trail) Record(ctx context.Context, subject, id string, body []byte) error {
 	if ctx.Err() != nil {

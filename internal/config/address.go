@@ -110,7 +110,8 @@ func isHost(host string) bool {
 // isHostPort tells host or host:port, as URLs have it: IPv6 in brackets, and
 // the port from 1 up.
 func isHostPort(s string) bool {
-	host, port, hasPort := s, "", false
+	var host, port string
+	var hasPort bool
 	if rest, ok := strings.CutPrefix(s, "["); ok {
 		var closed bool
 		if host, port, closed = strings.Cut(rest, "]"); !closed {

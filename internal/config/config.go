@@ -20,8 +20,8 @@ import (
 // Config is the whole file. The zero value is not useful: begin with Default
 // or Load. Print it with YAML or as JSON, both of which mask passwords.
 type Config struct {
-	// Dev allows development keys, plain http towards the OpenAPI, and logs for
-	// a human's eyes. Default false. On in production, anybody who has our
+	// Dev allows development keys and plain http towards the OpenAPI, and makes
+	// logs for a human's eyes the default. Default false. On in production, anybody who has our
 	// development key can forge events.
 	Dev bool `koanf:"dev" yaml:"dev"`
 
@@ -172,7 +172,8 @@ type Embedded struct {
 type Log struct {
 	// Level is trace, debug, info, warn or error. Default info.
 	Level string `koanf:"level" yaml:"level"`
-	// Format is json, one object a line, or console, for eyes. Default json.
+	// Format is json, one object a line, or console, for eyes. Default json, and
+	// console where Dev is on.
 	Format string `koanf:"format" yaml:"format"`
 }
 

@@ -1,6 +1,7 @@
 package config_test
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -66,7 +67,7 @@ func load(t testing.TB, text string, environ ...string) config.Config {
 func problems(t testing.TB, text string, environ ...string) config.Problems {
 	t.Helper()
 	_, err := config.Load(write(t, text), environ)
-	found, ok := err.(config.Problems)
+	found, ok := errors.AsType[config.Problems](err)
 	if !ok {
 		t.Fatalf("Load: got %T (%v), want Problems", err, err)
 	}

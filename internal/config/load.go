@@ -48,6 +48,9 @@ func Load(path string, environ []string) (Config, error) {
 func fill(k *koanf.Koanf) (Config, error) {
 	cfg := Default()
 	err := k.Unmarshal("", &cfg)
+	if cfg.Dev && !k.Exists("log.format") {
+		cfg.Log.Format = "console"
+	}
 	for i := range cfg.Apps {
 		cfg.Apps[i].complete()
 	}

@@ -1,6 +1,7 @@
 package config_test
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -119,7 +120,7 @@ redis: { lease: 1s, lease: 2s }
 log: { level: loud }
 `)
 	cfg, err := config.Load(path, []string{"ALIPAY_NOTIFY_NATS__REPLICAS=two", "ALIPAY_NOTIFY_HTPP__PATH=/"})
-	found, ok := err.(config.Problems)
+	found, ok := errors.AsType[config.Problems](err)
 	if !ok {
 		t.Fatalf("got %T, want Problems", err)
 	}
@@ -174,7 +175,7 @@ func TestLoadUnreadable(t *testing.T) {
 			t.Parallel()
 			path := write(t, c.text)
 			_, err := config.Load(path, nil)
-			found, _ := err.(config.Problems)
+			found, _ := errors.AsType[config.Problems](err)
 			expectLine(t, found, path, c.word)
 			if len(found) != 1 || strings.Contains(err.Error(), "hunter2") {
 				t.Errorf("got %v", err)
@@ -188,7 +189,7 @@ func TestLoadMissingFile(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "none.yaml")
 	cfg, err := config.Load(path, []string{"ALIPAY_NOTIFY_LOG__LEVEL=debug"})
-	found, _ := err.(config.Problems)
+	found, _ := errors.AsType[config.Problems](err)
 	expectLine(t, found, path, "no such file", "--config", "ALIPAY_NOTIFY_CONFIG")
 	if len(found) != 1 {
 		t.Errorf("got %d problems, want 1:\n%v", len(found), found)
@@ -201,7 +202,7 @@ func TestLoadMissingFile(t *testing.T) {
 	}
 
 	_, err = config.Load(dir, nil)
-	found, _ = err.(config.Problems)
+	found, _ = errors.AsType[config.Problems](err)
 	expectLine(t, found, dir, "is a directory")
 }
 
@@ -254,7 +255,7 @@ func TestLoadEnvironment(t *testing.T) {
 	want.Redis.URL = "redis://u:a=b,c@h:1"
 	want.Redis.Lease = 20e9
 	want.NATS.Embedded.Dir = "/data"
-	want.Log.Level = "warn"
+	want.Log.Level, want.Log.Format = "warn", "console" // what dev makes the default
 	want.Apps = []config.App{
 		app("2021000000000001", []string{"/keys/alipay.pem"}, []string{}, []string{"RSA2", "RSA"}),
 		app("2", []string{}, []string{"/a", "/c"}, []string{"RSA2"}),
@@ -262,6 +263,20 @@ func TestLoadEnvironment(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, cfg); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+func TestLogFormatInDevelopment(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]string{
+		"":                                 "json",
+		"dev: true":                        "console",
+		"dev: true\nlog: { level: warn }":  "console",
+		"dev: true\nlog: { format: json }": "json",
+	} {
+		if got := load(t, minimal+text).Log.Format; got != want {
+			t.Errorf("%q: %q, want %q", text, got, want)
+		}
 	}
 }
 
@@ -326,7 +341,7 @@ func FuzzLoad(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text, entry string) {
 		path := write(t, text)
 		cfg, err := config.Load(path, []string{entry})
-		if _, ok := err.(config.Problems); err != nil && !ok {
+		if _, ok := errors.AsType[config.Problems](err); err != nil && !ok {
 			t.Fatalf("an error that is no list of problems: %T", err)
 		}
 		out, printErr := cfg.YAML()

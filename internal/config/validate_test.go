@@ -1,6 +1,7 @@
 package config_test
 
 import (
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -41,7 +42,7 @@ func run(t *testing.T, cases []spoiled) {
 			if diff := cmp.Diff(before, cfg.String()); diff != "" {
 				t.Errorf("Validate changed it:\n%s", diff)
 			}
-			found, _ := err.(config.Problems)
+			found, _ := errors.AsType[config.Problems](err)
 			if c.key == "" {
 				if err != nil {
 					t.Errorf("got %v, want it to be right", err)

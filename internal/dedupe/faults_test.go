@@ -152,6 +152,7 @@ func (g *rig) stored() string {
 //   - the retry is a duplicate, waits for our own lease, or runs;
 //   - once the lease is over it never waits.
 func TestFaults(t *testing.T) {
+	t.Parallel()
 	for _, op := range []string{dedupe.OpClaim, dedupe.OpCommit, dedupe.OpRelease} {
 		for name, m := range modes {
 			for _, policy := range []dedupe.Policy{dedupe.Publish, dedupe.Refuse} {

@@ -89,7 +89,7 @@ func (f *flights) eval(ctx context.Context, script *redis.Script, key string, ar
 	}
 	f.mu.Unlock()
 	if start {
-		go f.fly()
+		go f.fly() //nolint:gosec // it carries calls of several contexts, so none of them may end it
 	}
 	select {
 	case <-p.landed:

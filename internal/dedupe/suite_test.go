@@ -26,6 +26,7 @@ func open(t testing.TB, addr string) redis.UniversalClient {
 
 func TestConformance(t *testing.T) {
 	dedupetest.Run(t, func(t testing.TB) redis.UniversalClient {
+		t.Helper()
 		return open(t, miniredis.RunT(t).Addr())
 	})
 }
@@ -33,6 +34,7 @@ func TestConformance(t *testing.T) {
 // TestConformanceAlone runs the calls one by one, as on a cluster.
 func TestConformanceAlone(t *testing.T) {
 	dedupetest.Run(t, func(t testing.TB) redis.UniversalClient {
+		t.Helper()
 		return hidden{open(t, miniredis.RunT(t).Addr())}
 	})
 }

@@ -60,10 +60,8 @@ func (c *Client) Check(ctx context.Context, l Layout) ([]Difference, error) {
 			missing("KV_" + b.Bucket)
 		case err != nil:
 			return nil, fault.Errorf(fault.Unavailable, "layout", "read the configuration of %s: %w", b.Bucket, err)
-		case have.Storage != jetstream.FileStorage:
-			diffs = append(diffs, Difference{Stream: have.Name, Field: "storage", Have: have.Storage.String(), Want: "File", Fatal: true})
-		case have.Replicas != b.Replicas:
-			diffs = append(diffs, Difference{Stream: have.Name, Field: "replicas", Have: fmt.Sprint(have.Replicas), Want: fmt.Sprint(b.Replicas)})
+		default:
+			diffs = append(diffs, compareBucket(have, b)...)
 		}
 	}
 	if limit, need := c.nc.MaxPayload(), int64(l.options.MessageSize()); limit > 0 && limit < need {
@@ -133,6 +131,13 @@ func compare(have, want jetstream.StreamConfig, o LayoutOptions) []Difference {
 	c.add(want.DenyPurge && !have.DenyPurge, false, "deny_purge", false, true)
 	c.add(have.AllowRollup, false, "allow_rollup_hdrs", true, false)
 	c.add(have.Metadata["layout"] != layoutVersion, false, "metadata layout", quoted(have.Metadata["layout"]), quoted(layoutVersion))
+	return c.diffs
+}
+
+func compareBucket(have jetstream.StreamConfig, want jetstream.KeyValueConfig) []Difference {
+	c := &comparison{name: have.Name}
+	c.add(have.Storage != want.Storage, true, "storage", have.Storage, want.Storage)
+	c.add(have.Replicas != want.Replicas, false, "replicas", have.Replicas, want.Replicas)
 	return c.diffs
 }
 

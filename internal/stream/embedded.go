@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -40,6 +41,7 @@ type Embedded struct {
 	token  string
 	dir    string
 	lock   *os.File
+	fatal  chan string // why the server gave up while it started
 	done   chan struct{}
 }
 
@@ -63,7 +65,7 @@ func StartEmbedded(o EmbeddedOptions) (*Embedded, error) {
 	if err := os.MkdirAll(o.Dir, 0o700); err != nil {
 		return nil, fmt.Errorf("make the folder of the embedded server: %w", err)
 	}
-	e := &Embedded{dir: o.Dir, done: make(chan struct{})}
+	e := &Embedded{dir: o.Dir, fatal: make(chan string, 1), done: make(chan struct{})}
 	if e.lock, err = lockDir(o.Dir); err != nil {
 		return nil, err
 	}
@@ -86,7 +88,7 @@ func StartEmbedded(o EmbeddedOptions) (*Embedded, error) {
 		e.unlock()
 		return nil, fmt.Errorf("make the embedded server: %w", err)
 	}
-	e.server.SetLoggerV2(serverLog{o.Log}, false, false, false)
+	e.server.SetLoggerV2(serverLog{o.Log, e.fatal}, false, false, false)
 	go e.server.Start()
 	if err := e.waitReady(); err != nil {
 		e.server.Shutdown()
@@ -98,12 +100,25 @@ func StartEmbedded(o EmbeddedOptions) (*Embedded, error) {
 	return e, nil
 }
 
-// startTimeout covers the recovery of a large store after a crash.
-const startTimeout = 60 * time.Second
+const (
+	// startTimeout covers the recovery of a large store after a crash.
+	startTimeout = 60 * time.Second
+	startPoll    = 50 * time.Millisecond
+)
 
 func (e *Embedded) waitReady() error {
-	if !e.server.ReadyForConnections(startTimeout) {
-		return errors.New("the embedded server did not start: is its port taken, or its store damaged? Its log lines say")
+	// A server that cannot listen or open its store only logs it, and would be
+	// waited for in vain.
+	deadline := time.Now().Add(startTimeout)
+	for !e.server.ReadyForConnections(startPoll) {
+		select {
+		case why := <-e.fatal:
+			return fmt.Errorf("the embedded server (nats.embedded.listen, nats.embedded.dir) did not start: %s", why)
+		default:
+		}
+		if time.Now().After(deadline) {
+			return fmt.Errorf("the embedded server did not start within %v; its log lines say why", startTimeout)
+		}
 	}
 	if !e.server.JetStreamEnabled() {
 		return ErrStopped
@@ -115,14 +130,31 @@ func (e *Embedded) waitReady() error {
 	return nil
 }
 
-// watch notices that JetStream stopped, which the server only logs.
+// watch notices that JetStream stopped, or that the archive takes nothing any
+// more, both of which the server only logs. After a write that failed, on a full
+// disk say, a stream stays as it is until the server is started again.
 func (e *Embedded) watch() {
 	defer close(e.done)
 	tick := time.NewTicker(200 * time.Millisecond)
 	defer tick.Stop()
-	for e.server.Running() && e.server.JetStreamEnabled() {
-		<-tick.C
+	for broken := 0; e.server.Running() && e.server.JetStreamEnabled() && broken < brokenLooks; <-tick.C {
+		if e.archiveBroken() {
+			broken++
+		} else {
+			broken = 0
+		}
 	}
+}
+
+// brokenLooks is how often in a row the archive must be found broken: while a
+// stream is made or deleted it can look so for a moment.
+const brokenLooks = 5
+
+// archiveBroken tells whether ALIPAY_EVENTS is on the disk and unusable. One
+// that is not there at all is for the check of the layout to find.
+func (e *Embedded) archiveBroken() bool {
+	health := e.server.Healthz(&server.HealthzOptions{Account: server.DEFAULT_GLOBAL_ACCOUNT, Stream: Events})
+	return health.StatusCode == http.StatusServiceUnavailable
 }
 
 // Done is closed when the server, or only its JetStream, has stopped.
@@ -145,16 +177,16 @@ func (e *Embedded) FreeDisk() (int64, error) {
 
 // Stop ends the server and waits until its files are closed, or for ctx.
 func (e *Embedded) Stop(ctx context.Context) error {
-	e.server.Shutdown()
 	stopped := make(chan struct{})
 	go func() {
+		defer close(stopped)
+		e.server.Shutdown() // closes the stores, which a slow disk can make long
 		e.server.WaitForShutdown()
 		<-e.done
-		close(stopped)
+		e.unlock()
 	}()
 	select {
 	case <-stopped:
-		e.unlock()
 		return nil
 	case <-ctx.Done():
 		return fmt.Errorf("stop the embedded server: %w", context.Cause(ctx))
@@ -184,6 +216,10 @@ func loadToken(dir string) (string, error) {
 	path := filepath.Join(dir, tokenFile)
 	raw, err := os.ReadFile(path)
 	if err == nil && len(strings.TrimSpace(string(raw))) >= 32 {
+		// A copy or a backup may have opened it to others.
+		if err := os.Chmod(path, 0o600); err != nil {
+			return "", fmt.Errorf("close the token to others: %w", err)
+		}
 		return strings.TrimSpace(string(raw)), nil
 	}
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
@@ -214,6 +250,9 @@ func lockDir(dir string) (*os.File, error) {
 	}
 	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
 		f.Close() //nolint:errcheck,gosec // nothing was written
+		if !errors.Is(err, syscall.EWOULDBLOCK) {
+			return nil, fmt.Errorf("lock %s: %w", dir, err)
+		}
 		return nil, fmt.Errorf("%s is used by another process: stop it, or give this one its own nats.embedded.dir", dir)
 	}
 	return f, nil
@@ -221,9 +260,11 @@ func lockDir(dir string) (*os.File, error) {
 
 func (e *Embedded) unlock() { e.lock.Close() } //nolint:errcheck,gosec // nothing was written
 
-// serverLog hands the server's log lines on. Notices are its chatter at start.
+// serverLog hands the server's log lines on. Notices are its chatter at start;
+// what is fatal ends the start as well.
 type serverLog struct {
-	log func(level, message string)
+	log   func(level, message string)
+	fatal chan<- string
 }
 
 func (l serverLog) put(level, format string, v []any) {
@@ -234,7 +275,13 @@ func (l serverLog) put(level, format string, v []any) {
 
 func (l serverLog) Noticef(format string, v ...any) { l.put("debug", format, v) }
 func (l serverLog) Warnf(format string, v ...any)   { l.put("warn", format, v) }
-func (l serverLog) Fatalf(format string, v ...any)  { l.put("error", format, v) }
 func (l serverLog) Errorf(format string, v ...any)  { l.put("error", format, v) }
 func (l serverLog) Debugf(format string, v ...any)  { l.put("trace", format, v) }
 func (l serverLog) Tracef(format string, v ...any)  { l.put("trace", format, v) }
+func (l serverLog) Fatalf(format string, v ...any) {
+	l.put("error", format, v)
+	select {
+	case l.fatal <- fmt.Sprintf(format, v...):
+	default: // only the first is the reason
+	}
+}

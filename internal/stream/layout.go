@@ -80,6 +80,9 @@ func NewLayout(o LayoutOptions) Layout {
 	events := stream(Events, "Verified notifications, the archive", o.MaxAge, o.MaxBytes, jetstream.DiscardNew, "alipay.events.>")
 	events.Duplicates = window
 	events.DenyDelete, events.DenyPurge = true, true
+	// Alipay repeats what we refuse for 24 h 22 min; it is kept once.
+	quarantine := stream(Quarantine, "Signed, but not accepted", 30*day, gib, jetstream.DiscardNew, "alipay.quarantine.>")
+	quarantine.Duplicates = windowAlone
 	audit := stream(Audit, "A record before and after every writing command", 365*day, gib, jetstream.DiscardNew, "alipay.audit.>")
 	audit.DenyDelete, audit.DenyPurge = true, true
 
@@ -87,7 +90,7 @@ func NewLayout(o LayoutOptions) Layout {
 		events,
 		stream(Replays, "Events sent again to one consumer", 7*day, 4*gib, jetstream.DiscardOld, "alipay.replays.>"),
 		stream(Inferred, "Events concluded by reconciliation", 30*day, gib, jetstream.DiscardOld, "alipay.inferred.>"),
-		stream(Quarantine, "Signed, but not accepted", 30*day, gib, jetstream.DiscardNew, "alipay.quarantine.>"),
+		quarantine,
 		stream(Rejects, "Neither proved nor accepted", 7*day, 64*mib, jetstream.DiscardOld, "alipay.rejects.>"),
 		stream(DLQ, "Pointers to what consumers gave up", 30*day, 256*mib, jetstream.DiscardOld,
 			"$JS.EVENT.ADVISORY.CONSUMER.MAX_DELIVERIES."+Events+".>",
@@ -109,6 +112,9 @@ func NewLayout(o LayoutOptions) Layout {
 	}
 	return l
 }
+
+// Window is for how long ALIPAY_EVENTS knows an event again by itself.
+func (l Layout) Window() time.Duration { return l.streams[0].Duplicates }
 
 // Names gives the names of all streams, those behind the buckets included.
 func (l Layout) Names() []string {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/nats-io/nats.go/jetstream"
 )
@@ -14,7 +15,8 @@ import (
 type Change struct {
 	Stream      string
 	Create      bool
-	Differences []Difference // what an update would mend
+	Differences []Difference // what an update would mend, but for Stuck
+	Stuck       []Difference // what no update can change: the data has to be moved by hand
 	Shrinks     []string     // settings that would drop stored messages
 	Note        string       // what the operator should know, or empty
 
@@ -56,13 +58,18 @@ func (c *Client) Plan(ctx context.Context, l Layout, freeDisk int64) ([]Change, 
 		}
 	}
 	for _, b := range l.buckets {
-		change := Change{Stream: "KV_" + b.Bucket, bucket: &b}
-		if _, err := c.config(ctx, change.Stream); errors.Is(err, jetstream.ErrStreamNotFound) {
-			change.Create = true
-		} else if err != nil {
+		have, err := c.config(ctx, "KV_"+b.Bucket)
+		switch {
+		case errors.Is(err, jetstream.ErrStreamNotFound):
+			changes = append(changes, Change{Stream: "KV_" + b.Bucket, Create: true, bucket: &b})
+		case err != nil:
 			return nil, fmt.Errorf("read the configuration of %s: %w", b.Bucket, err)
+		default:
+			change := Change{Stream: have.Name, Differences: compareBucket(have, b), config: have}
+			change.config.Replicas = b.Replicas
+			change.nameStuck(have)
+			changes = append(changes, change)
 		}
-		changes = append(changes, change)
 	}
 	return changes, nil
 }
@@ -74,7 +81,7 @@ func (c *Client) archiveSize(ctx context.Context, freeDisk int64) (int64, string
 		return max(freeDisk*6/10, 16*mib), ""
 	}
 	if info, err := c.js.AccountInfo(ctx); err == nil && info.Limits.MaxStore > 0 {
-		return max((info.Limits.MaxStore-int64(info.Store))*6/10, 16*mib), ""
+		return max((info.Limits.MaxStore-int64(info.Store))*6/10, 16*mib), "" //nolint:gosec // no disk has 2^63 bytes
 	}
 	return -1, "the free disk of a remote server cannot be seen: without nats.max_bytes the stream has no limit of its own"
 }
@@ -88,13 +95,19 @@ func planUpdate(have, want jetstream.StreamConfig, o LayoutOptions) Change {
 	})
 	next := &change.config
 	for _, s := range want.Subjects {
-		if !slices.Contains(next.Subjects, s) {
-			next.Subjects = append(slices.Clone(next.Subjects), s)
-		}
+		// The server takes no subjects that overlap, so narrower ones go.
+		next.Subjects = slices.DeleteFunc(slices.Clone(next.Subjects), func(have string) bool { return covers(s, have) })
+		next.Subjects = append(next.Subjects, s)
 	}
 	next.NoAck, next.Discard, next.MaxAge = false, want.Discard, want.MaxAge
+	if have.Retention != jetstream.WorkQueuePolicy {
+		next.Retention = want.Retention
+	}
 	next.Duplicates, next.Replicas = want.Duplicates, want.Replicas
-	next.MaxMsgs, next.MaxMsgsPerSubject, next.MaxMsgSize = want.MaxMsgs, want.MaxMsgsPerSubject, want.MaxMsgSize
+	next.MaxMsgs, next.MaxMsgsPerSubject, next.DiscardNewPerSubject = want.MaxMsgs, want.MaxMsgsPerSubject, false
+	if want.Name == Events && int64(have.MaxMsgSize) < int64(o.MessageSize()) {
+		next.MaxMsgSize = want.MaxMsgSize
+	}
 	next.AllowRollup = false
 	next.DenyDelete = have.DenyDelete || want.DenyDelete
 	next.DenyPurge = have.DenyPurge || want.DenyPurge
@@ -112,16 +125,45 @@ func planUpdate(have, want jetstream.StreamConfig, o LayoutOptions) Change {
 	if want.MaxBytes > 0 && (have.MaxBytes <= 0 || want.MaxBytes < have.MaxBytes) {
 		change.Shrinks = append(change.Shrinks, fmt.Sprintf("max_bytes %d to %d", have.MaxBytes, want.MaxBytes))
 	}
+	change.nameStuck(have)
 	return change
+}
+
+// nameStuck picks the differences that the server lets nobody change.
+func (c *Change) nameStuck(have jetstream.StreamConfig) {
+	var names []string
+	for _, d := range c.Differences {
+		stuck := d.Field == "storage" || d.Field == "sealed" || d.Field == "persist_mode" ||
+			d.Field == "retention" && have.Retention == jetstream.WorkQueuePolicy
+		if stuck {
+			c.Stuck = append(c.Stuck, d)
+			names = append(names, fmt.Sprintf("%s is %s, want %s", d.Field, d.Have, d.Want))
+		}
+	}
+	if names != nil {
+		c.Note = "cannot be changed on a stream that exists: " + strings.Join(names, ", ") + "; make it anew and move its data by hand"
+	}
+}
+
+// covers tells whether every subject of have is one of want, which is a subject
+// or ends in ".>".
+func covers(want, have string) bool {
+	prefix, wild := strings.CutSuffix(want, ">")
+	return have == want || wild && strings.HasPrefix(have, prefix)
 }
 
 // Apply carries out the changes of a plan, in order. It stops at the first
 // failure; what was done before stays, and a new plan goes on from there.
-// Storage, retention and the like cannot be changed on a stream that exists:
-// the error says so, and the data has to be moved by hand.
+// What is stuck does not keep the rest from being done, but is an error in the
+// end: the plan is not fulfilled, and a second one would say the same.
 func (c *Client) Apply(ctx context.Context, changes []Change) error {
+	var stuck []error
 	for _, change := range changes {
-		if !change.Pending() {
+		for _, d := range change.Stuck {
+			stuck = append(stuck, fmt.Errorf("%s: it cannot be changed on a stream that exists", d))
+		}
+		sealed := slices.ContainsFunc(change.Stuck, func(d Difference) bool { return d.Field == "sealed" })
+		if len(change.Differences) == len(change.Stuck) && !change.Create || sealed {
 			continue
 		}
 		var err error
@@ -137,5 +179,5 @@ func (c *Client) Apply(ctx context.Context, changes []Change) error {
 			return fmt.Errorf("%s: %w", change, err)
 		}
 	}
-	return nil
+	return errors.Join(stuck...)
 }

@@ -77,6 +77,8 @@ func (p *Publisher) Publish(ctx context.Context, e events.Event) (events.Receipt
 	if !p.client.Connected() {
 		return events.Receipt{}, fault.Errorf(fault.Unavailable, "disconnected", "not connected to NATS")
 	}
+	ctx, cancel := context.WithTimeout(ctx, publishTimeout)
+	defer cancel()
 	created, err := p.incarnation.known(ctx, p.client)
 	if err != nil {
 		return events.Receipt{}, fault.Errorf(fault.Unavailable, "no_stream", "read %s: %w", Events, err)
@@ -85,8 +87,6 @@ func (p *Publisher) Publish(ctx context.Context, e events.Event) (events.Receipt
 	for name, value := range header {
 		msg.Header[name] = []string{value}
 	}
-	ctx, cancel := context.WithTimeout(ctx, publishTimeout)
-	defer cancel()
 	ack, err := p.client.js.PublishMsg(ctx, msg, jetstream.WithRetryAttempts(0))
 	if err != nil {
 		return events.Receipt{}, classify(err)
@@ -115,10 +115,11 @@ func classify(err error) error {
 		return fault.Errorf(fault.TooLarge, "message_too_large", "publish: %w", err)
 	case errors.Is(err, nats.ErrNoResponders), errors.Is(err, jetstream.ErrNoStreamResponse):
 		return fault.Errorf(fault.Unavailable, "no_stream", "publish: no stream took it: %w", err)
-	case errors.Is(err, nats.ErrConnectionClosed), errors.Is(err, nats.ErrConnectionDraining),
-		errors.Is(err, nats.ErrReconnectBufExceeded), errors.Is(err, nats.ErrDisconnected):
+	case errors.Is(err, nats.ErrConnectionDraining), errors.Is(err, nats.ErrReconnectBufExceeded):
 		return fault.Errorf(fault.Unavailable, "disconnected", "publish: %w", err)
 	}
+	// ErrConnectionClosed and ErrDisconnected too: the library gives them to
+	// whoever waits for an answer when the connection ends.
 	return fault.Errorf(fault.Uncertain, "no_ack", "publish: no answer, it may be stored: %w", err)
 }
 

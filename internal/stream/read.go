@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/textproto"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -23,22 +24,14 @@ type ReadOptions struct {
 	FromTime time.Time // first time of storing, or zero; FromSeq wins
 	Follow   bool      // go on with what comes, until ctx ends
 	OnlyNew  bool      // with Follow: leave out what is stored already
+	Began    func()    // called once nothing that is stored from now on can be missed; or nil
 }
 
-// What is asked for at once: enough to keep the line busy, little enough to
-// bound the memory of a reader.
-const (
-	fetchMessages = 512
-	fetchBytes    = 8 << 20
-)
-
-// idleCheck is how long a bounded reading waits for the next message before it
-// asks whether there is one: what was counted may have expired meanwhile.
-const idleCheck = time.Second
-
-// Read hands the messages of a stream to fn in their order, decoded. It leaves
-// no consumer behind. Without Follow it ends at the message that was the last
-// one when it began. An error of fn ends the reading and is returned as it is.
+// Read hands the messages of a stream to fn in their order, each once, decoded.
+// It leaves no consumer behind, and goes on where it was when the line is cut.
+// Without Follow it ends at the message that was the last one when it began, and
+// with fault.Unavailable where the server stays away. An error of fn ends the
+// reading and is returned as it is; the end of ctx gives its cause.
 func (c *Client) Read(ctx context.Context, o ReadOptions, fn func(events.Stored) error) error {
 	s, err := c.js.Stream(ctx, o.Stream)
 	if err != nil {
@@ -48,28 +41,17 @@ func (c *Client) Read(ctx context.Context, o ReadOptions, fn func(events.Stored)
 	if !o.Follow && last == 0 {
 		return nil
 	}
-	config := jetstream.OrderedConsumerConfig{FilterSubjects: o.Subjects, DeliverPolicy: jetstream.DeliverAllPolicy}
-	switch {
-	case o.FromSeq > 0:
-		config.DeliverPolicy, config.OptStartSeq = jetstream.DeliverByStartSequencePolicy, o.FromSeq
-	case !o.FromTime.IsZero():
-		config.DeliverPolicy, config.OptStartTime = jetstream.DeliverByStartTimePolicy, &o.FromTime
-	case o.OnlyNew:
-		config.DeliverPolicy = jetstream.DeliverNewPolicy
-	}
-	consumer, err := s.OrderedConsumer(ctx, config)
-	if err != nil {
+	r := &reading{client: c, options: o, last: last}
+	if err := r.open(ctx); err != nil {
 		return fault.Errorf(fault.Unavailable, "no_consumer", "read %s: %w", o.Stream, err)
 	}
-	if !o.Follow && consumer.CachedInfo().NumPending == 0 {
+	defer func() { r.close(ctx) }()
+	if o.Began != nil {
+		o.Began()
+	}
+	if !o.Follow && r.consumer.CachedInfo().NumPending == 0 {
 		return nil
 	}
-	iter, err := consumer.Messages(jetstream.PullMaxMessagesWithBytesLimit(fetchMessages, fetchBytes))
-	if err != nil {
-		return fault.Errorf(fault.Unavailable, "no_consumer", "read %s: %w", o.Stream, err)
-	}
-	defer iter.Stop()
-	r := reading{options: o, last: last, consumer: consumer, iter: iter}
 	for {
 		msg, meta, err := r.next(ctx)
 		if err != nil || msg == nil {
@@ -81,48 +63,6 @@ func (c *Client) Read(ctx context.Context, o ReadOptions, fn func(events.Stored)
 		if !o.Follow && (meta.NumPending == 0 || meta.Sequence.Stream == last) {
 			return nil
 		}
-	}
-}
-
-// reading is one Read under way.
-type reading struct {
-	options  ReadOptions
-	last     uint64
-	consumer jetstream.Consumer
-	iter     jetstream.MessagesContext
-}
-
-// next gives the next message, or none at the end.
-func (r *reading) next(ctx context.Context) (jetstream.Msg, *jetstream.MsgMetadata, error) {
-	for {
-		wait, cancel := ctx, context.CancelFunc(func() {})
-		if !r.options.Follow {
-			wait, cancel = context.WithTimeout(ctx, idleCheck)
-		}
-		msg, err := r.iter.Next(jetstream.NextContext(wait))
-		cancel()
-		switch {
-		case ctx.Err() != nil:
-			return nil, nil, context.Cause(ctx)
-		case errors.Is(err, context.DeadlineExceeded):
-			info, err := r.consumer.Info(ctx)
-			if err == nil && info.NumPending == 0 {
-				return nil, nil, nil
-			}
-			continue
-		case errors.Is(err, jetstream.ErrNoHeartbeat):
-			continue // the line was cut; the consumer makes itself anew
-		case err != nil:
-			return nil, nil, fault.Errorf(fault.Unavailable, "read", "read %s: %w", r.options.Stream, err)
-		}
-		meta, err := msg.Metadata()
-		if err != nil {
-			return nil, nil, fmt.Errorf("read %s: %w", r.options.Stream, err)
-		}
-		if !r.options.Follow && meta.Sequence.Stream > r.last {
-			return nil, nil, nil
-		}
-		return msg, meta, nil
 	}
 }
 
@@ -138,9 +78,15 @@ func (c *Client) Get(ctx context.Context, stream string, sequence uint64) (event
 	return decode(m.Subject, m.Header, m.Data, m.Sequence, m.Time), nil
 }
 
+// getTimeout bounds the reading of one message: a caller's context may have no
+// end, and a server that hangs gives no error.
+const getTimeout = 5 * time.Second
+
 // leaderMessage reads a message from the stream's leader. The library would ask
 // any replica where the stream allows it, and a replica may lag.
 func (c *Client) leaderMessage(ctx context.Context, stream string, sequence uint64) (*jetstream.RawStreamMsg, error) {
+	ctx, cancel := context.WithTimeout(ctx, getTimeout)
+	defer cancel()
 	request := fmt.Sprintf(`{"seq":%d}`, sequence)
 	reply, err := c.nc.RequestWithContext(ctx, "$JS.API.STREAM.MSG.GET."+stream, []byte(request))
 	if err != nil {
@@ -186,10 +132,24 @@ func decode(subject string, header nats.Header, data []byte, sequence uint64, at
 	}
 	e, err := events.ParseHeader(get, subject, data)
 	s := events.Stored{Event: e, Sequence: sequence, StoredAt: at.UTC(), Header: header}
-	if err != nil {
+	switch {
+	case err != nil:
 		s.Problem = err.Error()
+	case e.ID == "" && eventSubject(subject):
+		s.Problem = events.HeaderID + ": it has none, so it is no event of ours"
 	}
 	return s
+}
+
+// eventSubject tells whether what is stored there should be an event. Audit
+// records, advisories and refused requests are none, and have no such headers.
+func eventSubject(subject string) bool {
+	for _, space := range []string{"alipay.events.", "alipay.replays.", "alipay.inferred."} {
+		if strings.HasPrefix(subject, space) {
+			return true
+		}
+	}
+	return false
 }
 
 // Record stores an audit record: the guard's Recorder. It returns nil only when

@@ -20,9 +20,9 @@ type AESKey struct {
 }
 
 // ParseAESKey reads a key as the console gives it: base64 of 16 bytes. White
-// space around it is tolerated.
+// space and a byte order mark, which editors put there, are tolerated.
 func ParseAESKey(data []byte) (AESKey, error) {
-	raw, err := base64.StdEncoding.DecodeString(strings.Join(strings.Fields(string(data)), ""))
+	raw, err := base64.StdEncoding.DecodeString(strings.Join(strings.Fields(strings.TrimPrefix(string(data), "\ufeff")), ""))
 	if err != nil {
 		return AESKey{}, errors.New("the AES key is not base64")
 	}

@@ -17,6 +17,7 @@ const MaxFields = 256
 var (
 	ErrEncoding      = errors.New("broken percent-encoding")
 	ErrRepeatedField = errors.New("repeated field")
+	ErrFieldName     = errors.New("a field name that holds '&' or '='")
 	ErrTooManyFields = fmt.Errorf("more than %d fields", MaxFields)
 )
 
@@ -36,7 +37,10 @@ type Form struct {
 // '&', '+' is a space, %XX is a byte. Empty pairs are passed over, as every
 // form parser does; a pair without '=' is a field with an empty value. It
 // refuses what would make the signed string a matter of opinion: a broken
-// escape and a repeated name.
+// escape, a repeated name, and a name with '&' or '=' in it. Such a name can
+// only come of merging fields under the signature of the genuine form
+// ("charset=GBK&encrypt_type" as one name), which would hide the first from
+// every check of its value.
 func ParseForm(body []byte) (Form, error) {
 	type span struct{ name, value, end int }
 	var spans [32]span
@@ -66,6 +70,9 @@ func ParseForm(body []byte) (Form, error) {
 			return Form{}, err
 		}
 		s.value = decoded.Len()
+		if strings.ContainsAny(decoded.String()[s.name:], "&=") {
+			return Form{}, ErrFieldName
+		}
 		if err := decode(&decoded, value); err != nil {
 			return Form{}, err
 		}

@@ -1,6 +1,7 @@
 package verify
 
 import (
+	"bytes"
 	"crypto/rsa"
 	"crypto/sha256"
 	"crypto/x509"
@@ -58,9 +59,13 @@ func KeyID(key *rsa.PublicKey) (string, error) {
 }
 
 func parseRSA(data []byte) (*rsa.PublicKey, error) {
-	if block, _ := pem.Decode(data); block != nil {
+	data = bytes.TrimPrefix(data, []byte("\ufeff")) // Windows editors put it before the first line
+	if block, rest := pem.Decode(data); block != nil {
 		switch {
 		case block.Type == "PUBLIC KEY", block.Type == "RSA PUBLIC KEY":
+			if more, _ := pem.Decode(rest); more != nil {
+				return nil, fmt.Errorf("a PEM block %q comes after the key: one file holds one key", more.Type)
+			}
 			return parseDER(block.Bytes)
 		case block.Type == "CERTIFICATE":
 			return nil, errors.New("this is a certificate; it belongs in alipay_certs")

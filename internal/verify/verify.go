@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 )
@@ -101,10 +102,7 @@ func (v *Verifier) SignTypes() []SignType { return slices.Clone(v.types) }
 // chooses nothing: it is unsigned under one of the rules, so the algorithms are
 // those of the configuration, and a type outside them is refused.
 func (v *Verifier) Verify(form Form, method string) (Match, error) {
-	if t := form.Get("sign_type"); t != "" && !slices.Contains(v.types, SignType(t)) {
-		return Match{}, ErrAlgorithm
-	}
-	sig, err := v.signature(form.Get("sign"))
+	sig, err := v.admit(form)
 	if err != nil {
 		return Match{}, err
 	}
@@ -129,11 +127,15 @@ func (v *Verifier) Verify(form Form, method string) (Match, error) {
 	return Match{}, ErrSignature
 }
 
-// VerifyRule checks one rule only, for proofs that name theirs.
+// VerifyRule checks one rule only, for proofs that name theirs. It accepts
+// nothing that Verify would not: a rule that is none of the form's is no proof.
 func (v *Verifier) VerifyRule(form Form, rule Rule) (Match, error) {
-	sig, err := v.signature(form.Get("sign"))
+	sig, err := v.admit(form)
 	if err != nil {
 		return Match{}, err
+	}
+	if !slices.Contains(form.Rules(v.types), rule) {
+		return Match{}, ErrSignature
 	}
 	signed := []byte(form.SigningString(rule))
 	for _, t := range v.types {
@@ -146,6 +148,14 @@ func (v *Verifier) VerifyRule(form Form, rule Rule) (Match, error) {
 }
 
 var bufPool = sync.Pool{New: func() any { b := make([]byte, 0, 4096); return &b }}
+
+// admit refuses what needs no RSA to be refused, and gives the signature.
+func (v *Verifier) admit(form Form) ([]byte, error) {
+	if t := form.Get("sign_type"); t != "" && !slices.Contains(v.types, SignType(t)) {
+		return nil, ErrAlgorithm
+	}
+	return v.signature(form.Get("sign"))
+}
 
 // signature decodes sign and refuses, before any RSA, what no key could have
 // made. The decoder of the standard library passes over line breaks, so the
@@ -183,15 +193,20 @@ func (v *Verifier) hint(method string) (hint, bool) {
 }
 
 func (v *Verifier) remember(method string, now, before hint, hinted bool) {
-	switch {
-	case hinted && now == before:
-	case hinted:
-		v.hints.Store(method, now)
-	case v.hintCount.Add(1) <= maxHints:
-		v.hints.Store(method, now)
-	default:
-		v.hintCount.Add(-1)
+	if hinted {
+		if now != before {
+			v.hints.Store(strings.Clone(method), now)
+		}
+		return
 	}
+	if v.hintCount.Add(1) <= maxHints {
+		// The clone lets go of the body that method is a part of. Another
+		// request may have been first: one method counts once.
+		if _, there := v.hints.LoadOrStore(strings.Clone(method), now); !there {
+			return
+		}
+	}
+	v.hintCount.Add(-1)
 }
 
 func digest(t SignType, signed []byte) ([]byte, crypto.Hash) {

@@ -4,7 +4,6 @@
 package wire
 
 import (
-	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -17,22 +16,25 @@ import (
 	"alipay-notify/internal/cli"
 	"alipay-notify/internal/config"
 	"alipay-notify/internal/dedupe"
-	"alipay-notify/internal/ingest"
 	"alipay-notify/internal/stream"
-	"alipay-notify/internal/verify"
 )
 
 // Config reads the configuration that flag, environment or working directory
 // name. A configuration that cannot work is a usage error that names every
 // problem; what could be read is returned beside it.
 func Config(flag string, environ []string) (config.Config, error) {
-	path := config.Path(flag, func(name string) string { return lookup(environ, name) })
+	path := ConfigPath(flag, environ)
 	cfg, err := config.Load(path, environ)
 	if err != nil {
 		return cfg, cli.Usagef("receiver config --config "+path+"    # shows what is in effect", "the configuration cannot work:\n  %s",
 			strings.ReplaceAll(err.Error(), "\n", "\n  "))
 	}
 	return cfg, nil
+}
+
+// ConfigPath is the configuration file that flag, environment or working directory name.
+func ConfigPath(flag string, environ []string) string {
+	return config.Path(flag, func(name string) string { return lookup(environ, name) })
 }
 
 // lookup finds a variable in an environment as os.Environ gives it; the last one wins.
@@ -44,73 +46,6 @@ func lookup(environ []string, name string) string {
 		}
 	}
 	return value
-}
-
-// Apps loads the keys of all apps and reports every problem at once.
-func Apps(cfg config.Config) ([]ingest.App, error) {
-	var apps []ingest.App
-	var problems []error
-	for i, a := range cfg.Apps {
-		app, err := loadApp(a, cfg.Dev)
-		if err != nil {
-			problems = append(problems, fmt.Errorf("apps[%d] (%s): %w", i, a.AppID, err))
-		}
-		apps = append(apps, app)
-	}
-	return apps, errors.Join(problems...)
-}
-
-func loadApp(a config.App, dev bool) (ingest.App, error) {
-	var problems []error
-	problem := func(file string, err error) {
-		problems = append(problems, fmt.Errorf("%s: %w", file, err))
-	}
-	var keys []verify.PublicKey
-	for _, file := range a.AlipayPublicKeys {
-		key, err := readKey(file, verify.ParsePublicKey)
-		switch {
-		case err != nil:
-			problem(file, err)
-		case key.Development && !dev:
-			problem(file, errors.New("this is a development key: anybody who has its private half can forge events; set dev: true, or use the key of the console"))
-		default:
-			keys = append(keys, key)
-		}
-	}
-	for _, file := range a.AlipayCerts {
-		problem(file, errors.New("certificates are not supported yet: put Alipay's public key into alipay_public_keys"))
-	}
-	app := ingest.App{ID: a.AppID}
-	for _, file := range a.AESKeys {
-		key, err := readKey(file, verify.ParseAESKey)
-		if err != nil {
-			problem(file, err)
-			continue
-		}
-		app.AESKeys = append(app.AESKeys, key)
-	}
-	if len(problems) > 0 {
-		return app, errors.Join(problems...)
-	}
-	var types []verify.SignType
-	for _, t := range a.SignTypes {
-		types = append(types, verify.SignType(t))
-	}
-	var err error
-	app.Verifier, err = verify.New(keys, types)
-	return app, err
-}
-
-func readKey[K any](file string, parse func([]byte) (K, error)) (K, error) {
-	data, err := os.ReadFile(file)
-	if err != nil {
-		var none K
-		if pathErr, ok := errors.AsType[*os.PathError](err); ok {
-			err = pathErr.Err // the caller names the file
-		}
-		return none, err
-	}
-	return parse(data)
 }
 
 // Layout gives the stream layout that the configuration asks for.
@@ -188,14 +123,14 @@ func Proxies(cfg config.Config) ([]*net.IPNet, error) {
 var Version = "dev"
 
 // ReceiverConfig checks the file and the keys together, for commands that need both.
-func ReceiverConfig(flag string, environ []string) (config.Config, []ingest.App, error) {
+func ReceiverConfig(flag string, environ []string) (config.Config, Keys, error) {
 	cfg, err := Config(flag, environ)
 	if err != nil {
-		return cfg, nil, err
+		return cfg, Keys{}, err
 	}
-	apps, err := Apps(cfg)
+	keys, err := LoadKeys(cfg)
 	if err != nil {
-		return cfg, nil, cli.Usagef("receiver check", "the keys cannot be used:\n  %s", strings.ReplaceAll(err.Error(), "\n", "\n  "))
+		return cfg, keys, cli.Usagef("receiver check", "the keys cannot be used:\n  %s", strings.ReplaceAll(err.Error(), "\n", "\n  "))
 	}
-	return cfg, apps, nil
+	return cfg, keys, nil
 }
