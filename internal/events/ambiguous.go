@@ -29,7 +29,12 @@ func (n Notification) CheckFlat() error {
 	if n.Shape != Flat {
 		return nil
 	}
-	for name, value := range n.form.All() {
+	return checkStrict(n.form)
+}
+
+// checkStrict is apart from CheckFlat so that other shapes cost nothing.
+func checkStrict(form Form) error {
+	for name, value := range form.All() {
 		if strictFlat[name] && strings.Contains(value, "&") {
 			return malformed("merged_field", "%s holds '&': two fields in one", name)
 		}
@@ -45,9 +50,13 @@ func (n Notification) Ambiguous() (field string, ambiguous bool) {
 	if n.Shape != Flat {
 		return "", false
 	}
+	return ambiguousField(n.form)
+}
+
+func ambiguousField(form Form) (field string, ambiguous bool) {
 	type pair struct{ name, value string }
 	var signed []pair
-	for name, value := range n.form.All() {
+	for name, value := range form.All() {
 		// An empty field stands between no two others: where empty fields are
 		// not signed, anybody can add one.
 		if name != "sign" && name != "sign_type" && value != "" {
@@ -64,7 +73,7 @@ func (n Notification) Ambiguous() (field string, ambiguous bool) {
 		}
 		for _, part := range strings.Split(p.value, "&")[1:] {
 			name, _, hasValue := strings.Cut(part, "=")
-			if hasValue && documentedFlat[name] && n.form.Get(name) == "" && p.name < name && name < next {
+			if hasValue && documentedFlat[name] && form.Get(name) == "" && p.name < name && name < next {
 				return p.name, true
 			}
 		}

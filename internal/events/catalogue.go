@@ -106,7 +106,7 @@ const unparsed = "_unparsed"
 // ones with their real type, unknown ones as they came, and those that did not
 // convert under _unparsed. The only failure is a payload without its key.
 func (k Kind) typed(members []member) (data []byte, key string, err error) {
-	var out, left []member
+	out, left := make([]member, 0, len(members)+1), []member(nil)
 	for _, m := range members {
 		conv, known := k.fields[m.name]
 		if !known {

@@ -17,10 +17,12 @@ import (
 // signature covers the bytes of the declared charset.
 func toUTF8(charset, s string) (utf string, ok bool) {
 	var enc encoding.Encoding
-	switch strings.ToLower(charset) {
-	case "gbk", "gb2312", "cp936":
+	switch {
+	case strings.EqualFold(charset, "UTF-8"):
+		return s, utf8.ValidString(s)
+	case strings.EqualFold(charset, "GBK"), strings.EqualFold(charset, "GB2312"), strings.EqualFold(charset, "CP936"):
 		enc = simplifiedchinese.GBK
-	case "gb18030":
+	case strings.EqualFold(charset, "GB18030"):
 		enc = simplifiedchinese.GB18030
 	default:
 		return s, utf8.ValidString(s)

@@ -134,21 +134,26 @@ func (n Notification) payload(content string) ([]byte, error) {
 		}
 		return []byte(text), nil
 	}
+	return fieldsPayload(n.form, n.Charset, content)
+}
+
+// fieldsPayload is the payload of what has no object of its own: all fields.
+func fieldsPayload(form Form, charset, content string) ([]byte, error) {
 	var members []member
-	for name, value := range n.form.All() {
+	for name, value := range form.All() {
 		if name == "sign" || name == "sign_type" {
 			continue
 		}
 		if name == "biz_content" {
 			value = content
 		}
-		utfName, okName := toUTF8(n.Charset, name)
-		utfValue, okValue := toUTF8(n.Charset, value)
+		utfName, okName := toUTF8(charset, name)
+		utfValue, okValue := toUTF8(charset, value)
 		if !okName && value == "" {
 			continue // where empty fields are not signed, anybody can add one
 		}
 		if !okName || !okValue {
-			return base64Object(string(rawFields(n.form))), errCharset
+			return base64Object(string(rawFields(form))), errCharset
 		}
 		members = append(members, newMember(utfName, quote(utfValue)))
 	}
@@ -210,16 +215,28 @@ func (n Notification) Fingerprint() string { return n.fingerprint(n.Content) }
 // notifications every other field with a value. Each part is written behind its
 // length, so that no two lists of parts read the same.
 func (n Notification) fingerprint(content string) string {
-	parts := []string{n.AppID, n.Type, content}
 	if n.Shape == Flat {
-		parts = parts[:0]
-		for name, value := range n.form.All() {
-			if value != "" && !notInFingerprint[name] {
-				parts = append(parts, name, value)
-			}
+		return flatFingerprint(n.form)
+	}
+	return digestParts(n.AppID, n.Type, content)
+}
+
+func flatFingerprint(form Form) string {
+	var parts []string
+	for name, value := range form.All() {
+		if value != "" && !notInFingerprint[name] {
+			parts = append(parts, name, value)
 		}
 	}
-	buf := make([]byte, 0, 1024)
+	return digestParts(parts...)
+}
+
+func digestParts(parts ...string) string {
+	size := 0
+	for _, p := range parts {
+		size += 8 + len(p)
+	}
+	buf := make([]byte, 0, size)
 	for _, p := range parts {
 		buf = binary.BigEndian.AppendUint64(buf, uint64(len(p)))
 		buf = append(buf, p...)

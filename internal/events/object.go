@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -22,7 +23,7 @@ var errNotObject = errors.New("not a JSON object")
 // told, and a map would silently drop one. It is on the path of every
 // notification, and walks the text once instead of building values.
 func splitObject(data []byte) ([]member, error) {
-	s := scanner{data: data}
+	s, text := scanner{data: data}, string(data) // one copy for all names
 	if !s.take('{') {
 		return nil, errNotObject
 	}
@@ -32,11 +33,16 @@ func splitObject(data []byte) ([]member, error) {
 	}
 	for {
 		rawName, ok := s.value()
-		if !ok || rawName[0] != '"' || !s.take(':') {
+		if !ok || rawName[0] != '"' {
 			return nil, errNotObject
 		}
-		name, ok := textOf(rawName)
-		if !ok {
+		name := text[s.at-len(rawName)+1 : s.at-1]
+		if !plain(name) {
+			if name, ok = textOf(rawName); !ok {
+				return nil, errNotObject
+			}
+		}
+		if !s.take(':') {
 			return nil, errNotObject
 		}
 		for _, m := range members {
@@ -135,7 +141,11 @@ func (s *scanner) text() bool {
 
 // appendObject writes members as one compact JSON object.
 func appendObject(dst []byte, members []member) []byte {
-	dst = append(dst, '{')
+	size := 2
+	for _, m := range members {
+		size += len(m.rawName) + len(m.value) + 2
+	}
+	dst = append(slices.Grow(dst, size), '{')
 	for i, m := range members {
 		if i > 0 {
 			dst = append(dst, ',')

@@ -46,8 +46,7 @@ func ParseForm(body []byte) (Form, error) {
 	var spans [32]span
 	pairs := spans[:0]
 
-	var decoded strings.Builder
-	decoded.Grow(len(body))
+	decoded := make([]byte, 0, len(body)) // decoding never makes it longer
 	for rest := body; len(rest) > 0; {
 		pair := rest
 		if i := bytes.IndexByte(rest, '&'); i >= 0 {
@@ -65,24 +64,25 @@ func ParseForm(body []byte) (Form, error) {
 		if i := bytes.IndexByte(pair, '='); i >= 0 {
 			name, value = pair[:i], pair[i+1:]
 		}
-		s := span{name: decoded.Len()}
-		if err := decode(&decoded, name); err != nil {
-			return Form{}, err
+		var ok bool
+		s := span{name: len(decoded)}
+		if decoded, ok = appendDecoded(decoded, name); !ok {
+			return Form{}, ErrEncoding
 		}
-		s.value = decoded.Len()
-		if strings.ContainsAny(decoded.String()[s.name:], "&=") {
+		s.value = len(decoded)
+		if bytes.ContainsAny(decoded[s.name:], "&=") {
 			return Form{}, ErrFieldName
 		}
-		if err := decode(&decoded, value); err != nil {
-			return Form{}, err
+		if decoded, ok = appendDecoded(decoded, value); !ok {
+			return Form{}, ErrEncoding
 		}
-		s.end = decoded.Len()
+		s.end = len(decoded)
 		pairs = append(pairs, s)
 	}
 
-	// One string holds every name and value, so that a form costs two
+	// One string holds every name and value, so that a form costs three
 	// allocations however many fields it has.
-	all := decoded.String()
+	all := string(decoded)
 	f := Form{fields: make([]Field, len(pairs))}
 	for i, s := range pairs {
 		f.fields[i] = Field{Name: all[s.name:s.value], Value: all[s.value:s.end]}
@@ -140,26 +140,27 @@ func (f Form) All() iter.Seq2[string, string] {
 // Len is the number of fields.
 func (f Form) Len() int { return len(f.fields) }
 
-func decode(dst *strings.Builder, src []byte) error {
+// appendDecoded decodes src behind dst. ok is false at a broken escape.
+func appendDecoded(dst, src []byte) (out []byte, ok bool) {
 	for i := 0; i < len(src); i++ {
-		switch c := src[i]; c {
+		c := src[i]
+		switch c {
 		case '+':
-			dst.WriteByte(' ')
+			c = ' '
 		case '%':
 			if i+2 >= len(src) {
-				return ErrEncoding
+				return nil, false
 			}
 			hi, lo := unhex(src[i+1]), unhex(src[i+2])
 			if hi > 15 || lo > 15 {
-				return ErrEncoding
+				return nil, false
 			}
-			dst.WriteByte(hi<<4 | lo)
+			c = hi<<4 | lo
 			i += 2
-		default:
-			dst.WriteByte(c)
 		}
+		dst = append(dst, c)
 	}
-	return nil
+	return dst, true
 }
 
 // unhex gives the value of a hexadecimal digit, or 255.
