@@ -28,13 +28,20 @@ type reloader struct {
 	keys     wire.Keys
 	seen     [sha256.Size]byte
 
+	store      keyStore
 	remembered map[string]bool // ids that ALIPAY_KEYS has
+}
+
+// keyStore is ALIPAY_KEYS.
+type keyStore interface {
+	Connected() bool
+	RememberKey(ctx context.Context, id string, record []byte) error
 }
 
 func newReloader(r *receiver, path string, environ []string, keys wire.Keys) *reloader {
 	return &reloader{
 		receiver: r, path: path, environ: environ, keys: keys,
-		seen: wire.Digest(path, r.cfg), remembered: make(map[string]bool),
+		seen: wire.Digest(path, r.cfg), store: r.client, remembered: make(map[string]bool),
 	}
 }
 
@@ -70,8 +77,8 @@ func (l *reloader) changed() bool {
 
 func (l *reloader) reload() {
 	r := l.receiver
-	cfg, keys, err := wire.ReceiverConfig(l.path, l.environ)
-	l.seen = wire.Digest(l.path, cfg)
+	l.changed() // before they are loaded: what changes from now on is seen at the next look
+	_, keys, err := wire.ReceiverConfig(l.path, l.environ)
 	r.metrics.Reloaded(err == nil)
 	if err != nil {
 		r.log.Error().Err(err).Msg("the new keys cannot be used; the old ones stay in use")
@@ -97,13 +104,13 @@ func (l *reloader) remember(ctx context.Context) {
 	r := l.receiver
 	for _, a := range l.keys.Apps {
 		for _, k := range a.Verifier.Keys() {
-			if l.remembered[k.ID] || !r.client.Connected() {
+			if l.remembered[k.ID] || !l.store.Connected() {
 				continue
 			}
 			record, err := wire.NewKeyRecord(a.ID, k, time.Now())
 			if err == nil {
 				ctx, cancel := context.WithTimeout(ctx, rememberTimeout)
-				err = r.client.RememberKey(ctx, k.ID, record)
+				err = l.store.RememberKey(ctx, k.ID, record)
 				cancel()
 			}
 			if err != nil {

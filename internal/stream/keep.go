@@ -81,7 +81,8 @@ func (k *Keeper) Quarantine(ctx context.Context, kept events.Kept) error {
 // Reject hands a request over to be written later, or drops it where its app
 // or its source has left too many. It never waits.
 func (k *Keeper) Reject(kept events.Kept) {
-	if !k.allow("app "+kept.AppID) || !k.allow("source "+kept.Source) {
+	// The source first: what it has too much of must not use up its app's share.
+	if !k.allow("source "+kept.Source) || !k.allow("app "+kept.AppID) {
 		k.observe(KeepLimited, nil)
 		return
 	}

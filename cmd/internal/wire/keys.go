@@ -50,6 +50,7 @@ type appLoader struct {
 	config   config.App
 	dev      bool
 	keys     []verify.PublicKey
+	files    []string // where each key is from
 	certs    []Cert
 	problems []error
 }
@@ -60,6 +61,8 @@ func (l *appLoader) problem(file string, err error) {
 
 var errDevelopment = errors.New("this is a development key: anybody who has its private half can forge events; set dev: true, or use the key of the console")
 
+var errOwnKey = errors.New("this is the app's own public key, the other half of private_key: copy Alipay's (支付宝公钥) from the console")
+
 func (l *appLoader) add(file string, key verify.PublicKey) {
 	switch {
 	case key.Development && !l.dev:
@@ -67,7 +70,7 @@ func (l *appLoader) add(file string, key verify.PublicKey) {
 	// A renewed certificate has the key of the old one (PROTOCOL.md 3.3): the
 	// same key in two files is no mistake.
 	case !slices.ContainsFunc(l.keys, func(k verify.PublicKey) bool { return k.ID == key.ID }):
-		l.keys = append(l.keys, key)
+		l.keys, l.files = append(l.keys, key), append(l.files, file)
 	}
 }
 
@@ -96,10 +99,7 @@ func (l *appLoader) load() (ingest.App, error) {
 		}
 	}
 	if file := l.config.PrivateKey; file != "" {
-		var err error
-		if app.Gateway, err = l.gateway(file); err != nil {
-			l.problem(file, err)
-		}
+		app.Gateway = l.gateway(file)
 	}
 	if len(l.problems) > 0 {
 		return app, errors.Join(l.problems...)
@@ -116,17 +116,22 @@ func (l *appLoader) load() (ingest.App, error) {
 // gateway loads the app's own key and makes the answers that it signs. The
 // commonest fault of all is to give the app's own public key as Alipay's
 // (PROTOCOL.md 3.3); here both are at hand.
-func (l *appLoader) gateway(file string) (*ingest.Gateway, error) {
+func (l *appLoader) gateway(file string) *ingest.Gateway {
 	key, err := readKey(file, verify.ParsePrivateKey)
 	if err != nil {
-		return nil, err
+		l.problem(file, err)
+		return nil
 	}
-	for _, k := range l.keys {
+	for i, k := range l.keys {
 		if k.ID == key.ID() {
-			return nil, errors.New("alipay_public_keys holds the app's own public key: copy Alipay's (支付宝公钥) from the console")
+			l.problem(l.files[i], errOwnKey)
 		}
 	}
-	return ingest.NewGateway(l.config.AppID, key, l.config.BindingURL)
+	gateway, err := ingest.NewGateway(l.config.AppID, key, l.config.BindingURL)
+	if err != nil {
+		l.problem(file, err)
+	}
+	return gateway
 }
 
 func readKey[K any](file string, parse func([]byte) (K, error)) (K, error) {
