@@ -89,7 +89,7 @@ func TestMakeTargetsExist(t *testing.T) {
 }
 
 // helpTexts builds the commands and gives the help text of each, and of each
-// verb, under names such as "receiver check".
+// verb, under names such as "receiver check" and "replayer rejects list".
 func helpTexts(t *testing.T) map[string]string {
 	t.Helper()
 	dir := t.TempDir()
@@ -120,11 +120,15 @@ func helpTexts(t *testing.T) map[string]string {
 	for _, e := range entries {
 		name := strings.TrimSuffix(e.Name(), ".exe")
 		path := filepath.Join(dir, e.Name())
-		texts[name] = help(path)
-		_, verbs, _ := strings.Cut(texts[name], "Available Commands:")
-		for _, m := range verb.FindAllStringSubmatch(verbs, -1) {
-			texts[name+" "+m[1]] = help(path, m[1])
+		var walk func(name string, args ...string)
+		walk = func(name string, args ...string) {
+			texts[name] = help(path, args...)
+			_, verbs, _ := strings.Cut(texts[name], "Available Commands:")
+			for _, m := range verb.FindAllStringSubmatch(verbs, -1) {
+				walk(name+" "+m[1], append(slices.Clone(args), m[1])...)
+			}
 		}
+		walk(name)
 	}
 	return texts
 }
@@ -164,6 +168,9 @@ func TestCommandsExist(t *testing.T) {
 				name += " " + words[1]
 			}
 			own, ok := help[name]
+			if len(words) > 2 && help[name+" "+words[2]] != "" { // a verb of a verb
+				own = help[name+" "+words[2]]
+			}
 			if !ok {
 				t.Errorf("%s: %q: there is no %q", path, m[1], name)
 			}

@@ -137,8 +137,8 @@ func Marshal(v any) ([]byte, error) {
 }
 
 // EscapeJSON writes what could drive a terminal as \uXXXX. JSON has such
-// characters in its strings alone, and reads both as the same; its own line
-// breaks stay. Bytes that are no UTF-8, which JSON readers take for U+FFFD, and
+// characters in its strings alone, and reads both as the same; those below 0x20
+// it has escaped itself, and its line breaks stay. Bytes that are no UTF-8, which JSON readers take for U+FFFD, and
 // an old terminal for control characters, become just that.
 func EscapeJSON(data []byte) []byte {
 	if !bytes.ContainsFunc(data, drives) {
@@ -146,7 +146,7 @@ func EscapeJSON(data []byte) []byte {
 	}
 	out := make([]byte, 0, len(data)+len(data)/8)
 	for _, r := range string(data) {
-		if r != '\n' && drives(r) {
+		if r >= 0x7f && r != utf8.RuneError && drives(r) {
 			out = fmt.Appendf(out, `\u%04x`, r)
 			continue
 		}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -151,5 +152,52 @@ func TestFormatFlag(t *testing.T) {
 				t.Errorf("format %q, error %v", f, err)
 			}
 		})
+	}
+}
+
+// JSON output passed DEL, C1 and the overrides of the writing direction through
+// as they were: "-o json" of a stranger's words could drive a terminal.
+func TestJSONDrivesNoTerminal(t *testing.T) {
+	t.Parallel()
+	const hostile = "a\x1b[2J\x7f\u0080\u009b31m\u202e\u2066\u2069\u061c\u200e\u200fb \u2028 小笼包 <&> \ufffd"
+	for _, format := range []cli.Format{cli.JSON, cli.NDJSON} {
+		var out bytes.Buffer
+		p := cli.NewPrinter(&out, format)
+		value := map[string]any{"text" + hostile: hostile, "raw": json.RawMessage(`{"in\u202ene\u009br": "\u007f"}`)}
+		if err := errors.Join(p.Row(value), p.Close()); err != nil {
+			t.Fatal(err)
+		}
+		for _, r := range out.String() {
+			if r != '\n' && r != '\ufffd' && cli.Clean(string(r)) != string(r) {
+				t.Errorf("%s: %U in the output %q", format, r, out.String())
+			}
+		}
+		if !strings.Contains(out.String(), "小笼包 <&> \ufffd") {
+			t.Errorf("%s: what is harmless was escaped too: %s", format, out.String())
+		}
+		var rows []map[string]any
+		text := out.String()
+		if format == cli.NDJSON {
+			text = "[" + text + "]"
+		}
+		want := []map[string]any{{"text" + hostile: hostile, "raw": map[string]any{"in\u202ene\u009br": "\u007f"}}}
+		if err := json.Unmarshal([]byte(text), &rows); err != nil || !cmp.Equal(want, rows) {
+			t.Errorf("%s: %v (-want +got):\n%s", format, err, cmp.Diff(want, rows))
+		}
+	}
+}
+
+func TestEscapeJSON(t *testing.T) {
+	t.Parallel()
+	for in, want := range map[string]string{
+		"":                          "",
+		"{\n  \"a\": 1\n}":          "{\n  \"a\": 1\n}",
+		"\"\u009b\"":                `"\u009b"`,
+		"\"a\x9bb\"":                "\"a\ufffdb\"", // a bare byte 0x9B is CSI to an old terminal
+		"[\"\u202e\",\n\"\u007f\"]": "[\"\\u202e\",\n\"\\u007f\"]",
+	} {
+		if got := string(cli.EscapeJSON([]byte(in))); got != want {
+			t.Errorf("%q: %q, want %q", in, got, want)
+		}
 	}
 }

@@ -1,6 +1,7 @@
 package events
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -101,11 +102,12 @@ func rawBudget(e Event) int {
 }
 
 // ParseHeader reads an event back from a stored message. It is lenient: what
-// is missing stays empty, so that an operator can look at anything.
+// is missing stays empty, and what cannot be read keeps nothing else from being
+// read, so that an operator can look at anything. The error names all of it.
 func ParseHeader(get func(name string) string, subject string, data []byte) (Event, error) {
 	e := Event{
 		ID:          unescape(get(HeaderID)),
-		AppID:       strings.TrimPrefix(get(HeaderSource), Source("")),
+		AppID:       appOfSource(get(HeaderSource)),
 		Kind:        kindOfSubject(subject),
 		Type:        unescape(get(HeaderType)),
 		Key:         unescape(get(HeaderSubject)),
@@ -120,30 +122,67 @@ func ParseHeader(get func(name string) string, subject string, data []byte) (Eve
 		Proof:       get(HeaderProof),
 		Data:        data,
 	}
+	var problems []string
+	read := func(name string, err error) {
+		if err != nil {
+			problems = append(problems, name+": "+err.Error())
+		}
+	}
+	e.Time = parseTime(get, HeaderTime, read)
+	e.ReceivedAt = parseTime(get, HeaderReceivedTime, read)
 	var err error
-	if v := get(HeaderTime); v != "" {
-		if e.Time, err = time.Parse(time.RFC3339Nano, v); err != nil {
-			return e, fmt.Errorf("%s: %w", HeaderTime, err)
-		}
-	}
-	if v := get(HeaderReceivedTime); v != "" {
-		if e.ReceivedAt, err = time.Parse(time.RFC3339Nano, v); err != nil {
-			return e, fmt.Errorf("%s: %w", HeaderReceivedTime, err)
-		}
-	}
-	if e.Raw, err = decodeRaw(get(HeaderRaw), get(HeaderRawEncoding)); err != nil {
-		return e, fmt.Errorf("%s: %w", HeaderRaw, err)
+	e.Raw, err = decodeRaw(get(HeaderRaw), get(HeaderRawEncoding))
+	read(HeaderRaw, err)
+	if len(problems) > 0 {
+		return e, errors.New(strings.Join(problems, "; ")) // one line: it ends up in tables
 	}
 	return e, nil
 }
 
-// kindOfSubject gives entity.action of alipay.<space>.<app>.<entity>.<action>.<key>.
+// parseTime reads a time from a header; one that is not there is the zero time.
+func parseTime(get func(string) string, name string, read func(string, error)) time.Time {
+	v := get(name)
+	if v == "" {
+		return time.Time{}
+	}
+	t, err := time.Parse(time.RFC3339Nano, v)
+	read(name, err)
+	return t
+}
+
+// inferredSource ends the ce-source of what reconciliation concluded about an
+// app, and Alipay never said.
+const inferredSource = "/inferred"
+
+// appOfSource gives the app of /alipay/<app> and of /alipay/<app>/inferred.
+func appOfSource(source string) string {
+	app, ours := strings.CutPrefix(source, Source(""))
+	if !ours {
+		return source
+	}
+	return strings.TrimSuffix(app, inferredSource)
+}
+
+// kindOfSubject gives entity.action of alipay.events.<app>.<entity>.<action>.<key>,
+// of alipay.inferred, which is shaped alike, and of alipay.replays.<consumer>, which
+// has one token more before the app. Nothing else names a kind.
 func kindOfSubject(subject string) string {
 	tokens := strings.Split(subject, ".")
-	if len(tokens) < 5 {
+	if len(tokens) < 2 || tokens[0] != "alipay" {
 		return ""
 	}
-	return tokens[3] + "." + tokens[4]
+	entity := 3
+	switch tokens[1] {
+	case "events", "inferred":
+	case "replays":
+		entity = 4
+	default:
+		return ""
+	}
+	if len(tokens) < entity+2 {
+		return ""
+	}
+	return tokens[entity] + "." + tokens[entity+1]
 }
 
 const upperHex = "0123456789ABCDEF"

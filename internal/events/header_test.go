@@ -254,6 +254,68 @@ func TestParseHeaderLenient(t *testing.T) {
 	}
 }
 
+// A bad ce-time once ended the reading, so that the request, which is the
+// evidence, looked as if it were not there. Everything is read, and everything
+// that is wrong is named, on one line.
+func TestParseHeaderReadsAllOfIt(t *testing.T) {
+	t.Parallel()
+	h := map[string]string{
+		events.HeaderTime: "noon\n", events.HeaderReceivedTime: "2026-01-02T07:04:06.009Z",
+		events.HeaderRaw: "YSBi", events.HeaderRawEncoding: "base64",
+	}
+	get := func(name string) string { return h[name] }
+	e, err := events.ParseHeader(get, "alipay.events.1.voucher.created.2", nil)
+	if err == nil || !strings.HasPrefix(err.Error(), "ce-time: ") || string(e.Raw) != "a b" || e.ReceivedAt.IsZero() || !e.Time.IsZero() {
+		t.Errorf("%v: %+v", err, e)
+	}
+	h[events.HeaderReceivedTime], h[events.HeaderRaw] = "0", "%"
+	e, err = events.ParseHeader(get, "", nil)
+	if err == nil || len(e.Raw) != 0 {
+		t.Fatalf("%v: %+v", err, e)
+	}
+	for _, want := range []string{"ce-time: ", "; ce-receivedtime: ", "; Alipay-Raw: "} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("%q is not in %q", want, err)
+		}
+	}
+	if strings.Contains(err.Error(), "\n") {
+		t.Errorf("more than one line: %q", err)
+	}
+}
+
+// What is sent again to one consumer has a token more in its subject, and what
+// reconciliation concludes a longer source: both were read as if they were plain
+// events, and gave the consumer for the app and "<app>/inferred" for the app id.
+func TestParseHeaderKnowsTheSpaces(t *testing.T) {
+	t.Parallel()
+	const app = "2021000000000001"
+	for subject, want := range map[string]string{
+		"alipay.events." + app + ".voucher.created.1":          "voucher.created",
+		"alipay.inferred." + app + ".voucher.stopped.1":        "voucher.stopped",
+		"alipay.replays.orders." + app + ".order.refunded.1":   "order.refunded",
+		"alipay.replays.orders." + app + ".other.a_b._":        "other.a_b",
+		"alipay.replays.orders." + app + ".order":              "",
+		"alipay.quarantine." + app + ".stale":                  "",
+		"alipay.rejects._unknown.bad_signature.x.y":            "",
+		"alipay.audit." + app + ".replay.20260102t150405-k5u2": "",
+		"alipay.events.stray":                                  "", "something.events.a.b.c.d": "", "alipay": "", "": "",
+	} {
+		for source, wantApp := range map[string]string{
+			"/alipay/" + app: app, "/alipay/" + app + "/inferred": app, "": "", "/other/1": "/other/1", "/alipay/": "",
+		} {
+			e, err := events.ParseHeader(func(name string) string {
+				if name == events.HeaderSource {
+					return source
+				}
+				return ""
+			}, subject, nil)
+			if err != nil || e.Kind != want || e.AppID != wantApp {
+				t.Errorf("%q of %q: kind %q, app %q, %v; want %q and %q", subject, source, e.Kind, e.AppID, err, want, wantApp)
+			}
+		}
+	}
+}
+
 // A stranger's words in a key, an id or an error never break a header.
 func TestHostileHeaders(t *testing.T) {
 	t.Parallel()

@@ -2,6 +2,7 @@ package events
 
 import (
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -21,8 +22,8 @@ const (
 	HeaderKeptType        = "Alipay-Type"
 )
 
-// unknownApp stands for whatever names no configured app.
-const unknownApp = "_unknown"
+// UnknownApp stands in subjects for whatever names no configured app.
+const UnknownApp = "_unknown"
 
 // Kept is a request that was not accepted, kept whole, so that somebody can say
 // why, and take it in after all.
@@ -54,7 +55,7 @@ func (k Kept) Subject() string {
 		root = QuarantineRoot
 	}
 	if app == "" {
-		app = unknownApp
+		app = UnknownApp
 	}
 	return root + "." + Token(app) + "." + Token(k.Reason)
 }
@@ -112,4 +113,40 @@ func ParseKept(get func(name string) string, body []byte) (Kept, error) {
 		return k, fmt.Errorf("%s: %w", HeaderReceivedTime, err)
 	}
 	return k, nil
+}
+
+// Kept reads a refused request back from the stream that keeps it. It is
+// lenient as ParseHeader is: beside an error stands what could be read.
+func (s Stored) Kept() (Kept, error) {
+	k, err := ParseKept(s.first, s.Data)
+	app, _, ok := keptSubject(s.Subject)
+	switch {
+	case !ok:
+		where := fmt.Errorf("the subject is not %s or %s with an app and a reason", QuarantineRoot, RejectsRoot)
+		if err != nil {
+			where = fmt.Errorf("%w; %w", where, err)
+		}
+		return k, where
+	case app != UnknownApp:
+		k.AppID = app // digits, which Token leaves as they are
+	}
+	return k, err
+}
+
+// KeptApp is the app that a refused request's subject names: one of ours,
+// UnknownApp, or nothing where the subject has none.
+func (s Stored) KeptApp() string {
+	app, _, _ := keptSubject(s.Subject)
+	return app
+}
+
+// keptSubject takes the subject of a refused request apart.
+func keptSubject(subject string) (app, reason string, ok bool) {
+	for _, root := range []string{QuarantineRoot, RejectsRoot} {
+		if rest, found := strings.CutPrefix(subject, root+"."); found {
+			app, reason, ok = strings.Cut(rest, ".")
+			return app, reason, ok && reason != "" && !strings.Contains(reason, ".")
+		}
+	}
+	return "", "", false
 }

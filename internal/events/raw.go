@@ -45,8 +45,11 @@ func encodeRaw(raw []byte, budget int) (value, encoding string, err error) {
 	return base64.StdEncoding.EncodeToString(b.Bytes()), rawGzipBase64, nil
 }
 
-// maxRaw bounds what decoding a stored request may allocate.
+// maxRaw bounds what decoding a stored request may allocate: a few KiB of gzip
+// can say gigabytes.
 const maxRaw = 64 << 20
+
+var errRawBomb = fmt.Errorf("more than %d MiB when it is unpacked", maxRaw>>20)
 
 // decodeRaw gives the request body back, byte for byte.
 func decodeRaw(value, encoding string) ([]byte, error) {
@@ -64,7 +67,11 @@ func decodeRaw(value, encoding string) ([]byte, error) {
 		if err != nil {
 			return nil, err
 		}
-		return io.ReadAll(io.LimitReader(zip, maxRaw))
+		raw, err := io.ReadAll(io.LimitReader(zip, maxRaw+1))
+		if err == nil && len(raw) > maxRaw {
+			return nil, errRawBomb // a part of the request would pass for the whole of it
+		}
+		return raw, err
 	}
 	return nil, fmt.Errorf("unknown %s %q", HeaderRawEncoding, encoding)
 }

@@ -1,6 +1,8 @@
 package events_test
 
 import (
+	"bytes"
+	"compress/gzip"
 	"encoding/base64"
 	"encoding/json"
 	"math/rand/v2"
@@ -175,5 +177,32 @@ func TestCheckSizeShortcut(t *testing.T) {
 		e.Key = strings.Repeat("券", 1+r.IntN(1500))
 		e.DecodeError = strings.Repeat(" ", r.IntN(500))
 		checkAgreement(t, e)
+	}
+}
+
+// A stored request that unpacks to more than can be meant was cut silently, and
+// the first part of it passed for the whole.
+func TestRawBomb(t *testing.T) {
+	t.Parallel()
+	unpack := func(n int) ([]byte, error) {
+		var b bytes.Buffer
+		zip := gzip.NewWriter(&b)
+		for chunk := make([]byte, 1<<20); n > 0; n -= len(chunk) {
+			if _, err := zip.Write(chunk[:min(n, len(chunk))]); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := zip.Close(); err != nil {
+			t.Fatal(err)
+		}
+		h := map[string]string{events.HeaderRaw: base64.StdEncoding.EncodeToString(b.Bytes()), events.HeaderRawEncoding: "gzip+base64"}
+		e, err := events.ParseHeader(func(name string) string { return h[name] }, "", nil)
+		return e.Raw, err
+	}
+	if raw, err := unpack(64 << 20); err != nil || len(raw) != 64<<20 {
+		t.Errorf("the largest: %d bytes, %v", len(raw), err)
+	}
+	if raw, err := unpack(64<<20 + 1); err == nil || raw != nil {
+		t.Errorf("one byte more: %d bytes, %v", len(raw), err)
 	}
 }

@@ -65,6 +65,11 @@ type Options struct {
 	Keeper       Keeper           // nil: what is not accepted is not kept
 	MaxSignedAge time.Duration    // older signed send times are refused; 0 switches it off
 	Now          func() time.Time // nil: time.Now
+
+	// AllowAmbiguous takes what could be two forms under one signature. It is
+	// for a person who has looked at the request and decided which one is meant;
+	// a receiver never sets it.
+	AllowAmbiguous bool
 }
 
 // Pipeline takes notifications. It is safe for concurrent use.
@@ -74,13 +79,17 @@ type Pipeline struct {
 	publisher    Publisher
 	keeper       Keeper
 	maxSignedAge time.Duration
+	ambiguous    bool // taken
 	now          func() time.Time
 	apps         atomic.Pointer[map[string]App]
 }
 
 // New makes a pipeline for some apps.
 func New(o Options, apps ...App) *Pipeline {
-	p := &Pipeline{once: o.Once, key: o.Key, publisher: o.Publisher, keeper: o.Keeper, maxSignedAge: o.MaxSignedAge, now: o.Now}
+	p := &Pipeline{
+		once: o.Once, key: o.Key, publisher: o.Publisher, keeper: o.Keeper,
+		maxSignedAge: o.MaxSignedAge, ambiguous: o.AllowAmbiguous, now: o.Now,
+	}
 	if p.now == nil {
 		p.now = time.Now
 	}
@@ -262,7 +271,7 @@ func (p *Pipeline) admit(n events.Notification) error {
 	if age := p.now().Sub(n.SentAt); p.maxSignedAge > 0 && !n.SentAt.IsZero() && age > p.maxSignedAge {
 		return fault.Errorf(fault.Refused, "stale", "signed %v ago; http.max_signed_age is %v", age.Round(time.Second), p.maxSignedAge)
 	}
-	if field, yes := n.Ambiguous(); yes {
+	if field, yes := n.Ambiguous(); yes && !p.ambiguous {
 		return fault.Errorf(fault.Refused, "ambiguous", "%s could be two fields under the same signature", field)
 	}
 	return nil

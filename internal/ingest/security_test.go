@@ -276,6 +276,23 @@ func TestIngestAmbiguous(t *testing.T) {
 	}
 }
 
+// A person who has looked at an ambiguous request may take it, and nothing else:
+// every other rule stands.
+func TestIngestAllowAmbiguous(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	h.pipeline = ingest.New(ingest.Options{Once: h.once, Publisher: h.stream, AllowAmbiguous: true, MaxSignedAge: time.Hour, Now: func() time.Time { return h.now }}, h.app)
+	n := h.notification("trade.status_changed", alipaytest.Options{Payload: []alipaytest.Field{{Name: "subject", Value: "x&timestamp=1"}}})
+	h.want(h.ingest(h.form(n).Encode()), ingest.Accepted, "")
+	h.want(h.ingest(h.form(n).With("subject", "y&timestamp=1").Encode()), refused, "bad_signature")
+	h.now = h.now.Add(2 * time.Hour)
+	old, err := n.Body(h.now.Add(-90 * time.Minute))
+	if err != nil {
+		t.Fatal(err)
+	}
+	h.want(h.ingest(old), refused, "stale")
+}
+
 // One way of signing leaves empty fields out, so anybody who holds a genuine
 // notification can add empty fields to it (PROTOCOL.md 3.1). They count for
 // nothing. They once did: an empty field whose name sorts behind `subject`

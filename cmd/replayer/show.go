@@ -1,0 +1,183 @@
+package main
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"alipay-notify/internal/cli"
+	"alipay-notify/internal/events"
+	"alipay-notify/internal/replay"
+	"alipay-notify/internal/stream"
+)
+
+// showOptions are the flags of show that are its own.
+type showOptions struct {
+	raw    bool
+	format cli.Format
+}
+
+func showCommand(a *archive) *cobra.Command {
+	var values flagValues
+	var o showOptions
+	cmd := &cobra.Command{
+		Use:   "show [ID]",
+		Short: "Show everything that is stored of one notification",
+		Long: `Show every message that is stored under a notify_id (the delivery, what came
+under the same id with other content, replays; --include-replays is always on)
+or at a --seq: headers as stored, the data, and whether the original request is
+there.
+
+There is no index of ids: a search reads the archive from its beginning. --since,
+--app, --type and --key narrow it, and --limit 1 ends it at the first.
+
+-o json prints an array, -o ndjson one object a line, of what "replayer events
+--help" lists, and: headers (name to value, as stored), raw_bytes (the size of
+the original request, 0 without one) and raw_error (why it cannot be read).`,
+		Example: `  replayer show 2026080100222091545004711407822111
+  replayer show 2026080100222091545004711407822111 --since 2d -o json
+  replayer show --seq 1042
+  replayer show --seq 1042 --raw > request.form    # byte for byte`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			selection, err := values.shown(cmd, args, o)
+			if err != nil {
+				return err
+			}
+			client, err := a.connect("show")
+			if err != nil {
+				return err
+			}
+			defer client.Close()
+			if o.raw {
+				return showRaw(cmd, client, selection)
+			}
+			return show(cmd, client, selection, o.format)
+		},
+	}
+	cmd.Flags().BoolVar(&o.raw, "raw", false, "print the original request alone, byte for byte")
+	return selectingCommand(cmd, &values, &o.format)
+}
+
+// shown is the selection of show: replays belong to the story of an event.
+func (v flagValues) shown(cmd *cobra.Command, args []string, o showOptions) (replay.Selection, error) {
+	v, err := v.named(cmd, args, o)
+	if err != nil {
+		return replay.Selection{}, err
+	}
+	v.IncludeReplays = true
+	return v.selection(cmd)
+}
+
+// named takes the argument of show verbs in: the id that is looked for.
+func (v flagValues) named(cmd *cobra.Command, args []string, o showOptions) (flagValues, error) {
+	switch {
+	case len(args) > 1:
+		return v, cli.Usagef(help(cmd), "one ID at a time: there are %d", len(args))
+	case len(args) == 1 && args[0] == "":
+		return v, cli.Usagef(help(cmd), "the ID is empty")
+	case len(args) == 1 && v.ID != "" && v.ID != args[0]:
+		return v, cli.Usagef(cmd.CommandPath()+" "+args[0], "two ids: %q and --id %q", args[0], v.ID)
+	case len(args) == 1:
+		v.ID = args[0]
+	case v.ID == "" && v.Seq == "":
+		path := cmd.CommandPath()
+		return v, cli.Usagef(path+" NOTIFY_ID, or "+path+" --seq N", "which one is to be shown?")
+	}
+	if o.raw && o.format != cli.Table {
+		return v, cli.Usagef(help(cmd), "--raw and -o %s exclude each other", o.format)
+	}
+	return v, nil
+}
+
+func show(cmd *cobra.Command, client *stream.Client, s replay.Selection, format cli.Format) error {
+	stdout, found := cmd.OutOrStdout(), 0
+	objects := cli.NewPrinter(stdout, format) // in a table there are none
+	err := readSelected(cmd.Context(), client, s, stream.ReadOptions{}, func(m events.Stored) error {
+		found++
+		row := newShowRow(m)
+		if format != cli.Table {
+			return objects.Row(row)
+		}
+		if found > 1 {
+			fmt.Fprintln(stdout)
+		}
+		return row.write(stdout)
+	})
+	if found == 0 {
+		return cmp.Or(err, notFound(s))
+	}
+	if closeErr := objects.Close(); err == nil {
+		err = closeErr
+	}
+	return err
+}
+
+// notFound says what was looked for, and where else it may be.
+func notFound(s replay.Selection) error {
+	what := "no such event"
+	if s.ID != "" {
+		what = fmt.Sprintf("no event %q", s.ID)
+	}
+	try := "replayer events --since 1d    # and its --help; what is older than nats.max_age is gone"
+	if s.App != "" || s.Type != "" || s.Key != "" || !s.Since.IsZero() || !s.Until.IsZero() || s.ID != "" && s.FirstSeq > 0 {
+		what += " in this selection"
+		try = "the same with fewer flags"
+	}
+	return cli.Failedf(try, "%s on %s", what, stream.Events)
+}
+
+// maxNamed is how many sequences an error names.
+const maxNamed = 10
+
+// showRaw prints the one request. Nothing else may reach stdout: it is evidence.
+func showRaw(cmd *cobra.Command, client *stream.Client, s replay.Selection) error {
+	var first events.Stored
+	var sequences []string
+	found := 0
+	err := readSelected(cmd.Context(), client, s, stream.ReadOptions{}, func(m events.Stored) error {
+		if found++; found == 1 {
+			first = m
+		}
+		if found <= maxNamed {
+			sequences = append(sequences, fmt.Sprint(m.Sequence))
+		}
+		return nil
+	})
+	switch {
+	case err != nil:
+		return err
+	case found == 0:
+		return notFound(s)
+	case found > maxNamed:
+		sequences = append(sequences, "...")
+		fallthrough
+	case found > 1:
+		return cli.Failedf("replayer show --raw --seq "+sequences[0], "--raw is for one message; this selects %d, at the sequences %s", found, strings.Join(sequences, ", "))
+	}
+	if err := rawError(first); err != nil {
+		return cli.Failedf(fmt.Sprintf("replayer show --seq %d", first.Sequence), "the request of the event at %d: %w", first.Sequence, err)
+	}
+	return writeAll(cmd.OutOrStdout(), first.Raw)
+}
+
+// rawError says why there is no request to be had from an event.
+func rawError(m events.Stored) error {
+	switch {
+	case len(m.Raw) > 0:
+		return nil
+	case len(m.Header[events.HeaderRaw]) == 0:
+		return errors.New("there is no header " + events.HeaderRaw)
+	case m.Problem != "":
+		return errors.New(m.Problem)
+	}
+	return errors.New("the header " + events.HeaderRaw + " is empty")
+}
+
+func writeAll(w io.Writer, b []byte) error {
+	_, err := w.Write(b)
+	return err
+}
