@@ -42,6 +42,6 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer, environ [
 	}
 	root.PersistentFlags().StringVar(&a.file, "config", "", "configuration file (default $ALIPAY_NOTIFY_CONFIG, else ./alipay-notify.yaml)")
 	root.AddCommand(eventsCommand(a), showCommand(a), tailCommand(a), verifyCommand(a),
-		refusedCommand(a, quarantine), refusedCommand(a, rejects))
+		refusedCommand(a, quarantine), refusedCommand(a, rejects), explainCommand(a))
 	return cli.Main(ctx, root, args, stdout, stderr)
 }

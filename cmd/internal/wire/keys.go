@@ -18,8 +18,18 @@ import (
 
 // Keys is everything that was loaded for the apps.
 type Keys struct {
-	Apps  []ingest.App
-	Certs []Cert
+	Apps   []ingest.App
+	Certs  []Cert
+	Loaded []AppKeys // also of apps with problems: what could be loaded
+}
+
+// AppKeys is what the files of one app hold, for tools that explain.
+type AppKeys struct {
+	AppID     string
+	Public    []verify.PublicKey // Alipay's, or taken for it
+	SignTypes []verify.SignType
+	AESKeys   []verify.AESKey
+	Own       []verify.PublicKey // the public half of private_key; none without
 }
 
 // Cert is a certificate in use, for whoever watches its dates.
@@ -41,6 +51,9 @@ func LoadKeys(cfg config.Config) (Keys, error) {
 		}
 		all.Apps = append(all.Apps, app)
 		all.Certs = append(all.Certs, l.certs...)
+		all.Loaded = append(all.Loaded, AppKeys{
+			AppID: a.AppID, Public: l.keys, SignTypes: l.signTypes(), AESKeys: app.AESKeys, Own: l.own,
+		})
 	}
 	return all, errors.Join(problems...)
 }
@@ -52,7 +65,16 @@ type appLoader struct {
 	keys     []verify.PublicKey
 	files    []string // where each key is from
 	certs    []Cert
+	own      []verify.PublicKey
 	problems []error
+}
+
+func (l *appLoader) signTypes() []verify.SignType {
+	var types []verify.SignType
+	for _, t := range l.config.SignTypes {
+		types = append(types, verify.SignType(t))
+	}
+	return types
 }
 
 func (l *appLoader) problem(file string, err error) {
@@ -104,12 +126,8 @@ func (l *appLoader) load() (ingest.App, error) {
 	if len(l.problems) > 0 {
 		return app, errors.Join(l.problems...)
 	}
-	var types []verify.SignType
-	for _, t := range l.config.SignTypes {
-		types = append(types, verify.SignType(t))
-	}
 	var err error
-	app.Verifier, err = verify.New(l.keys, types)
+	app.Verifier, err = verify.New(l.keys, l.signTypes())
 	return app, err
 }
 
@@ -121,6 +139,9 @@ func (l *appLoader) gateway(file string) *ingest.Gateway {
 	if err != nil {
 		l.problem(file, err)
 		return nil
+	}
+	if own, err := verify.ParsePublicKey([]byte(key.PublicBase64())); err == nil {
+		l.own = append(l.own, own)
 	}
 	for i, k := range l.keys {
 		if k.ID == key.ID() {
