@@ -20,6 +20,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 )
 
@@ -38,6 +39,9 @@ func TestMain(m *testing.M) {
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "e2e:", err)
 	} else {
+		for _, server := range []string{tools.redis, tools.nats} {
+			fmt.Println("e2e: against", server, version(server))
+		}
 		code = m.Run()
 	}
 	os.RemoveAll(dir)
@@ -68,6 +72,16 @@ func prepare(dir string) (err error) {
 	}
 	tools.nats, err = build(dir, "nats-server", "github.com/nats-io/nats-server/v2", false)
 	return err
+}
+
+// version is what a server says of itself, so that the log of a run shows that
+// real ones were there.
+func version(server string) string {
+	out, err := exec.Command(server, "--version").Output()
+	if err != nil {
+		return err.Error()
+	}
+	return strings.TrimSpace(string(out))
 }
 
 // build compiles one command. Ours have the race detector when the tests have
