@@ -95,7 +95,7 @@ func (p *Publisher) Publish(ctx context.Context, e events.Event) (events.Receipt
 		return events.Receipt{}, fault.Errorf(fault.Internal, "wrong_stream", "stored on %s instead of %s", ack.Stream, Events)
 	}
 	return events.Receipt{
-		Sequence: ack.Sequence, Duplicate: ack.Duplicate, Place: place(created, ack.Sequence),
+		Sequence: ack.Sequence, Duplicate: ack.Duplicate, Place: place{created, ack.Sequence, mark(e.Fingerprint)}.String(),
 	}, nil
 }
 
@@ -134,33 +134,61 @@ func (p *Publisher) Fingerprint(ctx context.Context, sequence uint64) (string, e
 }
 
 // Holds tells whether a place that Publish once returned still stands: the
-// stream has not been recreated since, nor restored to an earlier state.
+// stream has not been recreated since, nor restored to an earlier state. A
+// restored stream keeps its creation time and grows past the sequences that were
+// lost, so the message that is there now is looked at too.
 func (p *Publisher) Holds(ctx context.Context, at string) (bool, error) {
-	created, sequence, ok := parsePlace(at)
+	was, ok := parsePlace(at)
 	if !ok {
 		return false, nil // not written by us: it proves nothing
 	}
-	now, last, err := p.incarnation.refresh(ctx, p.client)
+	now, err := p.incarnation.refresh(ctx, p.client)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
 		return false, nil
 	}
 	if err != nil {
 		return false, fault.Errorf(fault.Unavailable, "no_stream", "read %s: %w", Events, err)
 	}
-	return created == now && sequence <= last, nil
+	switch {
+	case was.created != now.created, was.sequence > now.last:
+		return false, nil
+	case was.sequence < now.first:
+		return true, nil // it was stored, and has aged out since
+	}
+	fingerprint, err := p.Fingerprint(ctx, was.sequence)
+	if errors.Is(err, ErrNotFound) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fault.Errorf(fault.Unavailable, "no_stream", "%w", err)
+	}
+	return mark(fingerprint) == was.mark, nil
 }
 
-// A place is written "<creation time of the stream, Unix nanoseconds>/<sequence>".
-func place(created int64, sequence uint64) string {
-	return strconv.FormatInt(created, 10) + "/" + strconv.FormatUint(sequence, 10)
+// place says where an event is stored. It is written "<creation time of the
+// stream, Unix nanoseconds>/<sequence>/<mark>".
+type place struct {
+	created  int64
+	sequence uint64
+	mark     string // of the event's fingerprint
 }
 
-func parsePlace(s string) (created int64, sequence uint64, ok bool) {
-	c, n, _ := strings.Cut(s, "/")
-	created, err1 := strconv.ParseInt(c, 10, 64)
-	sequence, err2 := strconv.ParseUint(n, 10, 64)
-	return created, sequence, err1 == nil && err2 == nil
+func (p place) String() string {
+	return strconv.FormatInt(p.created, 10) + "/" + strconv.FormatUint(p.sequence, 10) + "/" + p.mark
 }
+
+func parsePlace(s string) (place, bool) {
+	parts := strings.Split(s, "/")
+	if len(parts) != 3 {
+		return place{}, false
+	}
+	created, err1 := strconv.ParseInt(parts[0], 10, 64)
+	sequence, err2 := strconv.ParseUint(parts[1], 10, 64)
+	return place{created, sequence, parts[2]}, err1 == nil && err2 == nil
+}
+
+// mark is as much of a fingerprint as tells one event from another.
+func mark(fingerprint string) string { return fingerprint[:min(16, len(fingerprint))] }
 
 // incarnation knows which life of ALIPAY_EVENTS we publish to. A stale value is
 // harmless: the place that is made of it no longer stands, so that the next
@@ -177,19 +205,25 @@ func (i *incarnation) known(ctx context.Context, c *Client) (int64, error) {
 	if created != 0 {
 		return created, nil
 	}
-	created, _, err := i.refresh(ctx, c)
-	return created, err
+	now, err := i.refresh(ctx, c)
+	return now.created, err
 }
 
-func (i *incarnation) refresh(ctx context.Context, c *Client) (created int64, last uint64, err error) {
+// extent is a stream's life and the sequences that it holds.
+type extent struct {
+	created     int64
+	first, last uint64
+}
+
+func (i *incarnation) refresh(ctx context.Context, c *Client) (extent, error) {
 	s, err := c.js.Stream(ctx, Events)
 	if err != nil {
-		return 0, 0, err
+		return extent{}, err
 	}
 	info := s.CachedInfo()
-	created = info.Created.UnixNano()
+	now := extent{created: info.Created.UnixNano(), first: info.State.FirstSeq, last: info.State.LastSeq}
 	i.mu.Lock()
-	i.created = created
+	i.created = now.created
 	i.mu.Unlock()
-	return created, info.State.LastSeq, nil
+	return now, nil
 }

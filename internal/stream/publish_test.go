@@ -47,7 +47,7 @@ func TestPublishStoresTheEvent(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := events.Receipt{Sequence: 1, Place: fmt.Sprintf("%d/1", s.CachedInfo().Created.UnixNano())}
+	want := events.Receipt{Sequence: 1, Place: fmt.Sprintf("%d/1/%s", s.CachedInfo().Created.UnixNano(), e.Fingerprint[:16])}
 	if diff := cmp.Diff(want, r); diff != "" {
 		t.Errorf("receipt (-want +got):\n%s", diff)
 	}
