@@ -85,7 +85,7 @@ func TestEmbeddedSurvivesKill(t *testing.T) {
 	lines := bufio.NewScanner(pipe)
 	for lines.Scan() {
 		f := strings.Fields(lines.Text())
-		if len(f) != 3 || strings.Count(f[2], "/") != 1 {
+		if len(f) != 3 || strings.Count(f[2], "/") != 2 {
 			continue // cut off by the kill
 		}
 		i, err1 := strconv.Atoi(f[0])
