@@ -51,6 +51,10 @@ type receiver struct {
 
 // serve runs the receiver until ctx ends, and stops it gracefully.
 func serve(ctx context.Context, file string, environ []string, stderr io.Writer) error {
+	// Before anything else: an unhandled SIGHUP ends a process.
+	hup := make(chan os.Signal, 1)
+	signal.Notify(hup, syscall.SIGHUP)
+	defer signal.Stop(hup)
 	cfg, keys, err := wire.ReceiverConfig(file, environ)
 	if err != nil {
 		return err
@@ -59,10 +63,6 @@ func serve(ctx context.Context, file string, environ []string, stderr io.Writer)
 	if err != nil {
 		return err
 	}
-	// Before anything else: an unhandled SIGHUP ends a process.
-	hup := make(chan os.Signal, 1)
-	signal.Notify(hup, syscall.SIGHUP)
-	defer signal.Stop(hup)
 	r := &receiver{cfg: cfg, log: log, failed: make(chan error, 2)}
 	if err := r.start(ctx, keys); err != nil {
 		return errors.Join(err, r.stop())
@@ -222,11 +222,11 @@ func (r *receiver) announce(stderr io.Writer) {
 		Str("listen", r.listeners[0].Addr().String()).Str("path", r.cfg.HTTP.Path).
 		Str("ops", r.listeners[1].Addr().String())
 	if r.embedded != nil {
-		line = line.Str("nats", r.embedded.URL()).Bool("embedded", true)
+		line = line.Str("nats", r.embedded.URL())
 	} else {
 		line = line.Str("nats", r.client.Server())
 	}
-	line.Bool("redis", r.redis != nil).Strs("not_ready", r.health.reasons()).Msg("listening")
+	line.Bool("embedded", r.embedded != nil).Bool("redis", r.redis != nil).Strs("not_ready", r.health.reasons()).Msg("listening")
 	if r.cfg.Dev {
 		fmt.Fprintf(stderr, "\nReady. In a second terminal, try:\n  bin/alipaysim send voucher.created\n  bin/replayer events\n\n")
 	}

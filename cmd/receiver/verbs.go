@@ -107,7 +107,7 @@ func provision(cmd *cobra.Command, client *stream.Client, layout stream.Layout, 
 	out := cli.NewPrinter(cmd.OutOrStdout(), format, "STREAM", "ACTION", "DETAIL")
 	var shrinks []string
 	for _, c := range changes {
-		r := row{Stream: c.Stream, Action: "none", Differences: []string{}, Shrinks: c.Shrinks, Note: c.Note}
+		r := row{Stream: c.Stream, Action: "none", Differences: []string{}, Shrinks: append([]string{}, c.Shrinks...), Note: c.Note}
 		if c.Create {
 			r.Action = "create"
 		} else if c.Pending() {

@@ -12,6 +12,7 @@ import (
 
 	"alipay-notify/cmd/internal/wire"
 	"alipay-notify/internal/cli"
+	"alipay-notify/internal/dedupe"
 )
 
 // health collects the reasons for not being ready. It is safe for concurrent use.
@@ -136,6 +137,7 @@ func (r *receiver) watch(ctx context.Context) {
 				away = errors.New("NATS cannot be reached")
 			}
 			r.health.set("nats", away)
+			r.health.set("redis", r.redisAway(ctx))
 			due := now.Sub(checked) >= checkEvery || errors.Is(r.publisher.Suspended(), errNotChecked)
 			if !connected || !due {
 				continue
@@ -146,6 +148,20 @@ func (r *receiver) watch(ctx context.Context) {
 			}
 		}
 	}
+}
+
+// redisAway tells why nothing would be taken for want of Redis. Where the policy
+// is to publish without it, its absence is no reason.
+func (r *receiver) redisAway(ctx context.Context) error {
+	if r.redis == nil || dedupe.Policy(r.cfg.Redis.OnUnavailable) != dedupe.Refuse {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, dedupe.DefaultTimeout)
+	defer cancel()
+	if r.redis.Ping(ctx).Err() != nil {
+		return errors.New("redis cannot be reached, and redis.on_unavailable is refuse")
+	}
+	return nil
 }
 
 func (r *receiver) observeConnection(event string, err error) {

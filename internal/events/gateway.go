@@ -18,8 +18,13 @@ const (
 // It is answered and never becomes an event.
 func (n Notification) IsGatewayCheck() bool { return n.Shape == Gateway && n.Type == ServiceCheck }
 
-// xmlDepth bounds nesting. Alipay's documents have two levels below the root.
-const xmlDepth = 8
+// What a document may cost before its sender is proved. Alipay's have some dozen
+// elements in two levels below the root, and a few hundred bytes.
+const (
+	xmlDepth    = 8
+	xmlElements = 256
+	xmlBytes    = 32 << 10
+)
 
 // element is one XML element: text, or elements inside it.
 type element struct {
@@ -32,7 +37,10 @@ type element struct {
 // and a prolog around it. A document type is refused, so that entities beyond
 // the five of XML do not exist; attributes are passed over.
 func parseXML(text string) (*element, error) {
-	dec := xml.NewDecoder(strings.NewReader(text))
+	if len(text) > xmlBytes {
+		return nil, errors.New("the XML is too long")
+	}
+	dec, elements := xml.NewDecoder(strings.NewReader(text)), 0
 	dec.CharsetReader = func(_ string, in io.Reader) (io.Reader, error) { return in, nil } // it is UTF-8 by now
 	var root *element
 	var open []*element
@@ -48,6 +56,9 @@ func parseXML(text string) (*element, error) {
 		case xml.Directive:
 			return nil, errors.New("the XML has a document type")
 		case xml.StartElement:
+			if elements++; elements > xmlElements {
+				return nil, errors.New("the XML has too many elements")
+			}
 			e := &element{name: t.Name.Local}
 			switch {
 			case len(open) > 0:
@@ -94,7 +105,7 @@ func (e *element) object() ([]byte, error) {
 	for _, c := range e.children {
 		for _, m := range members {
 			if m.name == c.name {
-				return nil, fmt.Errorf("the element %q stands twice", Token(c.name))
+				return nil, errRepeatedName
 			}
 		}
 		value := quote(strings.TrimSpace(c.text.String()))
@@ -128,6 +139,8 @@ func (n *Notification) setGatewayApp() error {
 	if len(id) > 32 || strings.Trim(id, "0123456789") != "" {
 		return malformed("bad_app_id", "AppId in the XML is not an app id")
 	}
+	// Retries repeat the time of the event, so its age is bounded as a send time's is.
+	n.SentAt, _ = parseEpoch(root.child("CreateTime"))
 	switch {
 	case n.AppID == "":
 		n.AppID = id

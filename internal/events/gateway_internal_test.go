@@ -44,6 +44,8 @@ func TestParseXMLRefuses(t *testing.T) {
 		"text behind":         `<XML/>a`,
 		"an end that misses":  `<XML><A></A>`,
 		"ends in wrong order": `<XML><A></XML></A>`,
+		"many elements":       "<XML>" + strings.Repeat("<a/>", xmlElements) + "</XML>",
+		"length":              "<XML>" + strings.Repeat("a", xmlBytes) + "</XML>",
 		"nesting":             strings.Repeat("<a>", xmlDepth+1) + strings.Repeat("</a>", xmlDepth+1),
 	} {
 		if root, err := parseXML(text); err == nil {

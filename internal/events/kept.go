@@ -72,6 +72,10 @@ func (k Kept) MessageID() string {
 // maxKeptValue bounds a header value that a stranger chose.
 const maxKeptValue = 512
 
+// ClipKept cuts a value that a stranger chose to what is written of it, in memory
+// of its own.
+func ClipKept(s string) string { return strings.Clone(s[:min(len(s), maxKeptValue)]) }
+
 // Header gives the message's headers.
 func (k Kept) Header() map[string]string {
 	h := make(map[string]string)

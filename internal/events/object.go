@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 )
@@ -16,7 +15,11 @@ type member struct {
 	value   json.RawMessage
 }
 
-var errNotObject = errors.New("not a JSON object")
+var (
+	errNotObject = errors.New("not a JSON object")
+	// The name is not in the text, which reaches the log: it is payload.
+	errRepeatedName = errors.New("a name stands twice in one object")
+)
 
 // splitObject gives the members of a valid JSON object in their order, values
 // untouched. A repeated name is an error: which of the two is meant cannot be
@@ -47,7 +50,7 @@ func splitObject(data []byte) ([]member, error) {
 		}
 		for _, m := range members {
 			if m.name == name {
-				return nil, fmt.Errorf("the name %q stands twice", Token(name))
+				return nil, errRepeatedName
 			}
 		}
 		value, ok := s.value()

@@ -38,8 +38,8 @@ var faultTests = []struct {
 	{"publish hangs", map[string]mishap{opPublish: hung}, uncertain, ingest.Accepted},
 	{"publish fails as nobody thought", map[string]mishap{opPublish: untagged}, internal, ingest.Accepted},
 
-	{"compare fails", map[string]mishap{opPublish: lost, opCompare: failed}, uncertain, unavailable},
-	{"compare hangs", map[string]mishap{opPublish: lost, opCompare: hung}, uncertain, unavailable},
+	{"compare fails", map[string]mishap{opPublish: lost, opCompare: failed}, uncertain, uncertain},
+	{"compare hangs", map[string]mishap{opPublish: lost, opCompare: hung}, uncertain, uncertain},
 
 	{"commit fails", map[string]mishap{opCommit: failed}, ingest.Accepted, inFlight},
 	{"commit's answer is lost", map[string]mishap{opCommit: lost}, ingest.Accepted, ingest.Duplicate},

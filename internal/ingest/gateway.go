@@ -117,6 +117,10 @@ func cdata(s string) string {
 // answerCheck answers a gateway check. Alipay's console shows the operator which
 // of the two answers came, so a wrong key is told there and then.
 func (p *Pipeline) answerCheck(pr proved, proof error, res *Result) {
+	if pr.app.Gateway == nil && proof != nil {
+		res.fail(proof) // a stranger must not be able to make us look unavailable
+		return
+	}
 	if pr.app.Gateway == nil {
 		res.fail(fault.Errorf(fault.Unavailable, "no_private_key", "the gateway check cannot be answered without the app's private_key"))
 		return

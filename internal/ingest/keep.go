@@ -2,10 +2,24 @@ package ingest
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 
 	"alipay-notify/internal/events"
 	"alipay-notify/internal/fault"
 )
+
+// fingerprint tells signed requests apart in the quarantine. One genuine
+// signature fits many forms, fields merged and split; whoever holds one capture
+// must not be able to fill the quarantine with them, so a form that breaks the
+// rules counts as what its signature says: they all share the signed string.
+func (pr proved) fingerprint() string {
+	if pr.readable {
+		return pr.notification.Fingerprint()
+	}
+	sum := sha256.Sum256([]byte(pr.form.SigningString(pr.match.Rule)))
+	return hex.EncodeToString(sum[:])
+}
 
 // keep hands over what was not accepted and would not be the next time either:
 // signed requests to the quarantine, others to the rejects. What failed because
@@ -29,7 +43,7 @@ func (p *Pipeline) keep(ctx context.Context, pr proved, req Request, res *Result
 		return
 	}
 	kept.NotifyID, kept.Type, kept.Proof = pr.notification.NotifyID, pr.notification.Type, pr.match.Proof()
-	kept.Fingerprint = pr.notification.Fingerprint()
+	kept.Fingerprint = pr.fingerprint()
 	// The answer is `fail` in any case, and Alipay comes again: a quarantine that
 	// cannot be reached now has seven more chances. The observer counts it.
 	res.Quarantined = p.keeper.Quarantine(context.WithoutCancel(ctx), kept) == nil

@@ -103,14 +103,14 @@ func TestIngestApp(t *testing.T) {
 		h.wantUnproved(res, "")
 		h.wantSilent(res, "2021009999999999")
 
-		res = h.ingestAt(body, events.Arrival{PathApp: "2021009999999999"})
-		h.want(res, refused, "app_mismatch")
-		h.wantUnproved(res, "")
-		h.wantSilent(res, "2021009999999999")
-
-		res = h.ingestAt(body, events.Arrival{PathApp: marker + "/../x"})
-		h.want(res, refused, "app_mismatch")
-		h.wantUnproved(res, "")
+		for _, path := range []string{"2021009999999999", marker + "/../x"} {
+			res := h.ingestAt(body, events.Arrival{PathApp: path})
+			h.want(res, refused, "app_mismatch")
+			h.wantSilent(res, path)
+			if res.AppID != h.app.ID || res.Match.KeyID == "" {
+				h.Errorf("what Alipay signed is not known as such: %+v", res)
+			}
+		}
 	})
 	h.want(h.ingestAt(body, events.Arrival{PathApp: h.app.ID}), ingest.Accepted, "")
 }
@@ -179,6 +179,10 @@ func TestIngestMalformed(t *testing.T) {
 			res := h.ingest(tt.body)
 			if res.Outcome != malformed || res.Reason != tt.reason {
 				t.Errorf("%s: outcome %s %q (%v), want malformed %q", tt.name, res.Outcome, res.Reason, res.Err, tt.reason)
+			}
+			if res.AppID != "" { // claimed, and no stranger to us
+				h.wantUnproved(res, h.app.ID)
+				return
 			}
 			h.wantUnproved(res, "")
 		})

@@ -66,7 +66,7 @@ func (p *Pipeline) publish(ctx context.Context, e events.Event) (events.Receipt,
 	}
 	stored, err := p.publisher.Fingerprint(ctx, receipt.Sequence)
 	if err != nil {
-		return receipt, fault.Errorf(fault.Unavailable, "compare_duplicate", "compare with the stored event %d: %w", receipt.Sequence, err)
+		return receipt, fault.Errorf(fault.Uncertain, "compare_duplicate", "compare with the stored event %d: %w", receipt.Sequence, err)
 	}
 	if stored != e.Fingerprint {
 		return receipt, fmt.Errorf("event %s is stored at %d: %w", e.ID, receipt.Sequence, errConflict)

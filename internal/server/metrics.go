@@ -33,6 +33,7 @@ type Metrics struct {
 	certificates *prometheus.GaugeVec
 	reloads      *prometheus.CounterVec
 	kept         *prometheus.CounterVec
+	keysStale    prometheus.Gauge
 }
 
 // NewMetrics makes the numbers and a registry of their own, so that two
@@ -59,7 +60,7 @@ func NewMetrics(version string, ready func() bool) *Metrics {
 		verified:      counter("verified_total", "Proved requests by app, key and signing rule.", "app_id", "key_id", "rule"),
 		events:        counter("events_total", "Events stored, by kind.", "kind"),
 		conflicts:     prometheus.NewCounter(prometheus.CounterOpts{Namespace: ns, Name: "conflicts_total", Help: "Ids that came again with other content."}),
-		decodeErrors:  prometheus.NewCounter(prometheus.CounterOpts{Namespace: ns, Name: "decode_errors_total", Help: "Known kinds that could not be typed."}),
+		decodeErrors:  prometheus.NewCounter(prometheus.CounterOpts{Namespace: ns, Name: "decode_errors_total", Help: "Events with ce-decodeerror: known kinds that could not be typed, and bytes invalid in their charset."}),
 		unasked:       prometheus.NewCounter(prometheus.CounterOpts{Namespace: ns, Name: "dedupe_unasked_total", Help: "Events stored without asking Redis."}),
 		dedupeErrors:  counter("dedupe_errors_total", "Failed steps of the dedupe protocol.", "op"),
 		nats:          counter("nats_connection_events_total", "Changes of the NATS connection.", "event"),
@@ -71,12 +72,13 @@ func NewMetrics(version string, ready func() bool) *Metrics {
 		certificates: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Namespace: ns, Name: "certificate_not_after_seconds", Help: "When Alipay's certificates end, Unix time.",
 		}, []string{"app_id", "sn"}),
-		kept:    counter("kept_total", "Requests that were not accepted: kept, or why not.", "result"),
-		reloads: counter("key_reloads_total", "Reloads of the keys, by result.", "result"),
+		keysStale: gauge("keys_stale", "1 while changed keys could not be loaded and the old ones are in use."),
+		kept:      counter("kept_total", "Requests that were not accepted: kept, or why not.", "result"),
+		reloads:   counter("key_reloads_total", "Reloads of the keys, by result.", "result"),
 	}
 	m.registry.MustRegister(
 		m.notifications, m.seconds, m.decide, m.store, m.inFlight, m.verified, m.events, m.conflicts, m.decodeErrors,
-		m.unasked, m.dedupeErrors, m.nats, m.differences, m.streamBytes, m.streamLimit, m.certificates, m.reloads, m.kept,
+		m.unasked, m.dedupeErrors, m.nats, m.differences, m.streamBytes, m.streamLimit, m.certificates, m.reloads, m.kept, m.keysStale,
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Namespace: ns, Name: "ready", Help: "1 when the receiver takes notifications."}, func() float64 {
 			if ready() {
 				return 1
@@ -91,6 +93,9 @@ func NewMetrics(version string, ready func() bool) *Metrics {
 	)
 	for _, o := range ingest.Outcomes() {
 		m.seconds.WithLabelValues(string(o)) // there from the start, so that an alert on a rate sees the first one
+	}
+	for _, result := range []string{"done", "failed"} {
+		m.reloads.WithLabelValues(result)
 	}
 	return m
 }
@@ -158,10 +163,11 @@ func (m *Metrics) Certificates(set func(add func(appID, sn string, notAfter time
 
 // Reloaded counts a reload of the keys.
 func (m *Metrics) Reloaded(ok bool) {
-	result := "failed"
+	result, stale := "failed", 1.0
 	if ok {
-		result = "done"
+		result, stale = "done", 0
 	}
+	m.keysStale.Set(stale)
 	m.reloads.WithLabelValues(result).Inc()
 }
 

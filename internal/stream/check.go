@@ -109,6 +109,13 @@ func compare(have, want jetstream.StreamConfig, o LayoutOptions) []Difference {
 	c.add(have.Sealed, true, "sealed", true, false)
 	c.add(have.PersistMode != want.PersistMode, true, "persist_mode", have.PersistMode, want.PersistMode)
 
+	// What would store elsewhere, copy or expire what was acknowledged.
+	c.add(have.SubjectTransform != nil, true, "subject_transform", "set", "none: no consumer would find what is stored")
+	c.add(have.Mirror != nil, true, "mirror", "set", "none")
+	c.add(have.AllowMsgTTL, archive, "allow_msg_ttl", true, false)
+	c.add(have.RePublish != nil, archive, "republish", "set", "none: it writes events under other subjects")
+	c.add(len(have.Sources) > 0, archive, "sources", "set", "none: what comes from there was not proved")
+
 	// What the archive's promise hangs on.
 	c.add(have.Discard != want.Discard, archive, "discard", have.Discard, want.Discard)
 	c.add(have.Duplicates < want.Duplicates, archive, "duplicate_window", have.Duplicates, atLeast(want.Duplicates))

@@ -26,7 +26,7 @@ const (
 	// the wrong key, and then one a second.
 	rejectBurst  = 2000
 	rejectPerSec = 1
-	maxLimited   = 4096 // apps and sources counted one by one; the rest share
+	maxLimited   = 4096 // sources counted one by one; the rest share
 )
 
 // Keeper stores requests that were not accepted. It is safe for concurrent use;
@@ -40,7 +40,8 @@ type Keeper struct {
 	waiting atomic.Int64 // bytes in queue
 
 	mu      sync.Mutex
-	buckets map[string]*bucket
+	apps    map[string]*bucket // configured apps and "": needs no bound
+	sources map[string]*bucket // chosen by strangers: at most maxLimited
 }
 
 // The events that a Keeper's observer is told of.
@@ -61,7 +62,7 @@ func KeeperEvents() []string {
 func (c *Client) NewKeeper(observe func(event string, err error)) *Keeper {
 	return &Keeper{
 		client: c, observe: observe, now: time.Now,
-		queue: make(chan events.Kept, rejectQueue), buckets: make(map[string]*bucket),
+		queue: make(chan events.Kept, rejectQueue), apps: make(map[string]*bucket), sources: make(map[string]*bucket),
 	}
 }
 
@@ -82,11 +83,13 @@ func (k *Keeper) Quarantine(ctx context.Context, kept events.Kept) error {
 // or its source has left too many. It never waits.
 func (k *Keeper) Reject(kept events.Kept) {
 	// The source first: what it has too much of must not use up its app's share.
-	if !k.allow("source "+kept.Source) || !k.allow("app "+kept.AppID) {
+	if !k.allow(k.sources, kept.Source) || !k.allow(k.apps, kept.AppID) {
 		k.observe(KeepLimited, nil)
 		return
 	}
-	size := int64(len(kept.Body))
+	// Of a header only so much is written; the rest must not wait in memory.
+	kept.ContentType, kept.PathApp = events.ClipKept(kept.ContentType), events.ClipKept(kept.PathApp)
+	size := keptSize(kept)
 	if k.waiting.Add(size) > rejectBytes {
 		k.waiting.Add(-size)
 		k.observe(KeepOverflow, nil)
@@ -98,6 +101,11 @@ func (k *Keeper) Reject(kept events.Kept) {
 		k.waiting.Add(-size)
 		k.observe(KeepOverflow, nil)
 	}
+}
+
+// keptSize is what a request holds in memory while it waits.
+func keptSize(kept events.Kept) int64 {
+	return int64(cap(kept.Body) + len(kept.ContentType) + len(kept.PathApp) + 512)
 }
 
 // Run writes rejects until ctx ends, and then what still waits, within a second.
@@ -127,7 +135,7 @@ func (k *Keeper) drain(ctx context.Context) {
 }
 
 func (k *Keeper) write(ctx context.Context, kept events.Kept) {
-	defer k.waiting.Add(-int64(len(kept.Body)))
+	defer k.waiting.Add(-keptSize(kept))
 	ctx, cancel := context.WithTimeout(ctx, quarantineTimeout)
 	defer cancel()
 	if err := k.put(ctx, kept); err != nil {
@@ -159,22 +167,22 @@ type bucket struct {
 	last   time.Time
 }
 
-func (k *Keeper) allow(name string) bool {
+func (k *Keeper) allow(buckets map[string]*bucket, name string) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	now := k.now()
-	b, known := k.buckets[name]
+	b, known := buckets[name]
 	if !known {
-		if len(k.buckets) >= maxLimited {
-			k.forget(now)
+		if len(buckets) >= maxLimited {
+			forget(buckets, now)
 		}
-		if len(k.buckets) >= maxLimited {
+		if len(buckets) >= maxLimited {
 			name = "others"
-			b = k.buckets[name]
+			b = buckets[name]
 		}
 		if b == nil {
 			b = &bucket{tokens: rejectBurst, last: now}
-			k.buckets[name] = b
+			buckets[name] = b
 		}
 	}
 	b.tokens = min(rejectBurst, b.tokens+now.Sub(b.last).Seconds()*rejectPerSec)
@@ -187,10 +195,10 @@ func (k *Keeper) allow(name string) bool {
 }
 
 // forget drops the buckets that are full again: they say nothing.
-func (k *Keeper) forget(now time.Time) {
-	for name, b := range k.buckets {
+func forget(buckets map[string]*bucket, now time.Time) {
+	for name, b := range buckets {
 		if b.tokens+now.Sub(b.last).Seconds()*rejectPerSec >= rejectBurst {
-			delete(k.buckets, name)
+			delete(buckets, name)
 		}
 	}
 }

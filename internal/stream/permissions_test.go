@@ -238,7 +238,7 @@ func TestPermissionsReplayer(t *testing.T) {
 		t.Fatal(err)
 	}
 	keepBoth(t, receiver)
-	t.Run("reads everything, records, and applies", func(t *testing.T) {
+	t.Run("reads everything, and records", func(t *testing.T) {
 		c := d.client(t, "replayer")
 		if diffs := check(t, c, d.layout); len(diffs) != 0 {
 			t.Errorf("the layout: %v", diffs)
@@ -267,9 +267,6 @@ func TestPermissionsReplayer(t *testing.T) {
 				t.Error(err)
 			}
 		}
-		o := options()
-		o.MaxAge = 40 * day
-		provision(t, c, stream.NewLayout(o))
 	})
 	t.Run("publishes what an operator decides", func(t *testing.T) {
 		p := d.person(t, "replayer")
@@ -289,6 +286,14 @@ func TestPermissionsReplayer(t *testing.T) {
 		p := d.person(t, "replayer")
 		p.mayNotPublish(t, nobody()...)
 		p.mayNotPublish(t, "alipay.quarantine.1.x", "alipay.rejects.1.x", "$KV.ALIPAY_KEYS.k1", "$JS.API.CONSUMER.DURABLE.CREATE.ALIPAY_EVENTS.x")
+		// A stream that an operator's key could change would be an archive without
+		// its guards: applying the layout is another user's.
+		p.mayNotPublish(t, "$JS.API.STREAM.CREATE.ALIPAY_EVENTS", "$JS.API.STREAM.UPDATE.ALIPAY_EVENTS", "$JS.API.STREAM.DELETE.ALIPAY_EVENTS", "$JS.API.STREAM.PURGE.ALIPAY_EVENTS", "$JS.API.STREAM.MSG.DELETE.ALIPAY_EVENTS")
+		// A stream that an operator's account could change would be an archive
+		// without its guards: applying the layout is another user's.
+		for _, action := range []string{"CREATE", "UPDATE", "DELETE", "PURGE", "MSG.DELETE"} {
+			p.mayNotPublish(t, "$JS.API.STREAM."+action+".ALIPAY_EVENTS")
+		}
 		p.mayNotSubscribe(t, "alipay.events.>", ">", "$JS.>")
 	})
 }

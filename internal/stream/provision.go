@@ -108,7 +108,7 @@ func planUpdate(have, want jetstream.StreamConfig, o LayoutOptions) Change {
 	if want.Name == Events && int64(have.MaxMsgSize) < int64(o.MessageSize()) {
 		next.MaxMsgSize = want.MaxMsgSize
 	}
-	next.AllowRollup = false
+	next.AllowRollup, next.SubjectTransform, next.RePublish = false, nil, nil
 	next.DenyDelete = have.DenyDelete || want.DenyDelete
 	next.DenyPurge = have.DenyPurge || want.DenyPurge
 	next.Metadata = maps.Clone(have.Metadata)

@@ -66,7 +66,7 @@ func (p *Publisher) Suspended() error {
 //   - fault.Uncertain: it was sent and no answer came, so it may be stored.
 func (p *Publisher) Publish(ctx context.Context, e events.Event) (events.Receipt, error) {
 	if err := p.Suspended(); err != nil {
-		return events.Receipt{}, fault.Errorf(fault.Unavailable, "layout", "the streams are not as they must be: %w", err)
+		return events.Receipt{}, fault.Errorf(fault.Unavailable, "layout", "%w", err)
 	}
 	header, err := e.Header()
 	if err != nil {
