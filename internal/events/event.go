@@ -137,11 +137,13 @@ func (n Notification) payload(content string) ([]byte, error) {
 	return fieldsPayload(n.form, n.Charset, content)
 }
 
-// fieldsPayload is the payload of what has no object of its own: all fields.
+// fieldsPayload is the payload of what has no object of its own: all fields that
+// have a value.
 func fieldsPayload(form Form, charset, content string) ([]byte, error) {
 	var members []member
 	for name, value := range form.All() {
-		if name == "sign" || name == "sign_type" {
+		// Where empty fields are not signed anybody can add one, so none counts.
+		if value == "" || name == "sign" || name == "sign_type" {
 			continue
 		}
 		if name == "biz_content" {
@@ -149,9 +151,6 @@ func fieldsPayload(form Form, charset, content string) ([]byte, error) {
 		}
 		utfName, okName := toUTF8(charset, name)
 		utfValue, okValue := toUTF8(charset, value)
-		if !okName && value == "" {
-			continue // where empty fields are not signed, anybody can add one
-		}
 		if !okName || !okValue {
 			return base64Object(string(rawFields(form))), errCharset
 		}
@@ -164,11 +163,11 @@ func base64Object(s string) []byte {
 	return []byte(`{"_base64":"` + base64.StdEncoding.EncodeToString([]byte(s)) + `"}`)
 }
 
-// rawFields is the fields of a form as name=value lines, undecoded in charset.
+// rawFields is the fields of a form that have a value, undecoded in charset.
 func rawFields(form Form) []byte {
 	var b []byte
 	for name, value := range form.All() {
-		if name == "sign" || name == "sign_type" {
+		if value == "" || name == "sign" || name == "sign_type" {
 			continue
 		}
 		if len(b) > 0 {

@@ -185,6 +185,17 @@ func (p *Pipeline) Ingest(ctx context.Context, req Request) (res Result) {
 	return res
 }
 
+// Refuse keeps a request that its receiver already knows to be no notification,
+// like every other reject, and does not look into it.
+func (p *Pipeline) Refuse(ctx context.Context, req Request, why error) Result {
+	res := Failed(why)
+	if app, known := (*p.apps.Load())[req.Arrival.PathApp]; known {
+		res.AppID = app.ID
+	}
+	p.keep(ctx, proved{}, req, &res)
+	return res
+}
+
 // Failed is the result of a request that did not get as far as Ingest.
 func Failed(err error) Result {
 	var r Result

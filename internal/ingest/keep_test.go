@@ -141,6 +141,24 @@ func TestIngestKeeps(t *testing.T) {
 	}
 }
 
+// What HTTP refuses by its headers was answered and forgotten: a proxy that
+// compresses, say, left nothing to find the reason with.
+func TestRefuseKeeps(t *testing.T) {
+	t.Parallel()
+	h := newHarness(t)
+	keeper := &fakeKeeper{TB: t}
+	h.pipeline = ingest.New(ingest.Options{Once: h.once, Publisher: h.stream, Keeper: keeper}, h.app)
+	for path, appID := range map[string]string{"": "", h.app.ID: h.app.ID, "1": ""} {
+		keeper.rejected = nil
+		res := h.pipeline.Refuse(t.Context(), ingest.Request{Body: []byte("{}"), Arrival: events.Arrival{PathApp: path}},
+			fault.Errorf(fault.Malformed, "content_type", "the Content-Type is not a form's"))
+		h.want(res, malformed, "content_type")
+		if len(keeper.rejected) != 1 || keeper.rejected[0].AppID != appID || res.AppID != appID || string(keeper.rejected[0].Body) != "{}" {
+			t.Errorf("%q: %+v, kept %+v", path, res, keeper.rejected)
+		}
+	}
+}
+
 // Signed values are not escaped, so whoever holds one genuine capture can make
 // hundreds of forms that verify. Each broke the rules and each was quarantined,
 // once a form: a stranger could fill what is kept for Alipay's own words. They

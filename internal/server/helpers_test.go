@@ -33,6 +33,10 @@ type ingester struct {
 	seen []ingest.Request
 }
 
+func (*ingester) Refuse(_ context.Context, _ ingest.Request, why error) ingest.Result {
+	return ingest.Failed(why)
+}
+
 func (i *ingester) Ingest(ctx context.Context, req ingest.Request) ingest.Result {
 	i.mu.Lock()
 	i.seen = append(i.seen, req)

@@ -48,6 +48,8 @@ const (
 // Ingester decides on one request. ingest.Pipeline is the real one.
 type Ingester interface {
 	Ingest(ctx context.Context, req ingest.Request) ingest.Result
+	// Refuse keeps a request that HTTP already says is no notification.
+	Refuse(ctx context.Context, req ingest.Request, why error) ingest.Result
 }
 
 // Options are the limits and the surroundings of the endpoint.
@@ -161,8 +163,8 @@ func (s *Server) handle(c echo.Context) error {
 // take gets the request as far as an outcome. bytes is the size of its body.
 func (s *Server) take(c echo.Context, received time.Time) (bytes int, result ingest.Result) {
 	r := c.Request()
-	if err := checkRequest(r); err != nil {
-		return 0, ingest.Failed(err)
+	if r.Method != http.MethodPost {
+		return 0, ingest.Failed(fault.Errorf(fault.Malformed, "method", "the method is not POST"))
 	}
 	body, err := s.readBody(c.Response(), r, c.RealIP())
 	if err != nil {
@@ -177,12 +179,16 @@ func (s *Server) take(c echo.Context, received time.Time) (bytes int, result ing
 	}
 	s.options.Metrics.inFlight.Inc()
 	defer s.options.Metrics.inFlight.Dec()
-	return len(body), s.ingest(r.Context(), ingest.Request{
+	req := ingest.Request{
 		Body:       body,
 		Arrival:    events.Arrival{PathApp: c.Param("app"), ContentType: r.Header.Get("Content-Type")},
 		Source:     c.RealIP(),
 		ReceivedAt: received,
-	})
+	}
+	if err := checkHeader(r.Header); err != nil {
+		return len(body), s.ingester.Refuse(r.Context(), req, err)
+	}
+	return len(body), s.ingest(r.Context(), req)
 }
 
 // ingest decides on a request. A panic, or an outcome that is none, is a bug
@@ -200,16 +206,13 @@ func (s *Server) ingest(ctx context.Context, req ingest.Request) (result ingest.
 	return result
 }
 
-// checkRequest refuses what no notification looks like. A missing or another
+// checkHeader refuses what no notification looks like. A missing or another
 // Content-Type is read as a form: Alipay's are not always right (PROTOCOL.md 3.5).
-func checkRequest(r *http.Request) error {
-	if r.Method != http.MethodPost {
-		return fault.Errorf(fault.Malformed, "method", "the method is not POST")
-	}
-	if r.Header.Get("Content-Encoding") != "" {
+func checkHeader(h http.Header) error {
+	if h.Get("Content-Encoding") != "" {
 		return fault.Errorf(fault.Malformed, "content_encoding", "the request has a Content-Encoding")
 	}
-	kind, _, _ := strings.Cut(r.Header.Get("Content-Type"), ";")
+	kind, _, _ := strings.Cut(h.Get("Content-Type"), ";")
 	kind = strings.ToLower(strings.TrimSpace(kind))
 	if strings.HasPrefix(kind, "multipart/") || kind == "application/json" {
 		return fault.Errorf(fault.Malformed, "content_type", "the Content-Type is not a form's")

@@ -144,6 +144,7 @@ func compare(have, want jetstream.StreamConfig, o LayoutOptions) []Difference {
 func compareBucket(have jetstream.StreamConfig, want jetstream.KeyValueConfig) []Difference {
 	c := &comparison{name: have.Name}
 	c.add(have.Storage != want.Storage, true, "storage", have.Storage, want.Storage)
+	c.add(have.MaxAge != want.TTL, false, "max_age", have.MaxAge, want.TTL)
 	c.add(have.Replicas != want.Replicas, false, "replicas", have.Replicas, want.Replicas)
 	return c.diffs
 }

@@ -57,6 +57,8 @@ func differs() []differ {
 			"ALIPAY_AUDIT: storage is Memory, want File", true, true},
 		{"keys in memory", "KV_ALIPAY_KEYS", func(c config) { c.Storage = jetstream.MemoryStorage },
 			"KV_ALIPAY_KEYS: storage is Memory, want File", true, true},
+		{"keys that are forgotten", "KV_ALIPAY_KEYS", func(c config) { c.MaxAge = time.Hour },
+			"KV_ALIPAY_KEYS: max_age is 1h0m0s, want 0s", false, false},
 
 		{"long age", stream.Events, func(c config) { c.MaxAge = 1000 * time.Hour },
 			"ALIPAY_EVENTS: max_age is 1000h0m0s, want 720h0m0s", false, false},

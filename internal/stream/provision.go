@@ -66,7 +66,7 @@ func (c *Client) Plan(ctx context.Context, l Layout, freeDisk int64) ([]Change, 
 			return nil, fmt.Errorf("read the configuration of %s: %w", b.Bucket, err)
 		default:
 			change := Change{Stream: have.Name, Differences: compareBucket(have, b), config: have}
-			change.config.Replicas = b.Replicas
+			change.config.Replicas, change.config.MaxAge = b.Replicas, b.TTL
 			change.nameStuck(have)
 			changes = append(changes, change)
 		}
