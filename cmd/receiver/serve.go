@@ -37,6 +37,7 @@ type receiver struct {
 	publisher *stream.Publisher
 	keeper    *stream.Keeper
 	redis     redis.UniversalClient // nil without
+	settle    func(context.Context) error
 	pipeline  *ingest.Pipeline
 	metrics   *server.Metrics
 	health    *health
@@ -208,11 +209,15 @@ func (r *receiver) provisionEmbedded(ctx context.Context) error {
 }
 
 func (r *receiver) dedupe() (ingest.Once, error) {
-	once, client, err := wire.Once(r.cfg, r.publisher.Holds, func(op string, err error) {
-		r.metrics.DedupeError(op)
-		r.log.Warn().Str("op", op).Err(err).Msg("dedupe")
+	once, client, settle, err := wire.Once(r.cfg, dedupe.Options{
+		Holds:  r.publisher.Holds,
+		Behind: true,
+		Observe: func(op string, err error) {
+			r.metrics.DedupeError(op)
+			r.log.Warn().Str("op", op).Err(err).Msg("dedupe")
+		},
 	})
-	r.redis = client
+	r.redis, r.settle = client, settle
 	return once, err
 }
 
@@ -282,6 +287,7 @@ func (r *receiver) stop() error {
 		step("nats", stopNATS, r.client.Drain)
 	}
 	if r.redis != nil {
+		step("commits", stopSmall, r.settle)
 		step("redis", stopSmall, func(context.Context) error { return r.redis.Close() })
 	}
 	if r.embedded != nil {

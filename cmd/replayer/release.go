@@ -131,11 +131,14 @@ func (r *release) run(s replay.RefusedSelection, keys wire.Keys) error {
 func (r *release) wire(keys wire.Keys) error {
 	publisher := r.client.NewPublisher()
 	told := make(map[string]bool)
-	once, client, err := wire.Once(r.cfg, publisher.Holds, func(op string, err error) {
-		if !told[op] { // one release is one goroutine
-			r.say("warning: Redis: %v", err)
-		}
-		told[op] = true
+	once, client, _, err := wire.Once(r.cfg, dedupe.Options{
+		Holds: publisher.Holds,
+		Observe: func(op string, err error) {
+			if !told[op] { // one release is one goroutine
+				r.say("warning: Redis: %v", err)
+			}
+			told[op] = true
+		},
 	})
 	if err != nil {
 		return err

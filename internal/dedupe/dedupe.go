@@ -91,6 +91,9 @@ type Options struct {
 	Timeout time.Duration
 	// OnUnavailable says what to do when Redis does not answer a claim.
 	OnUnavailable Policy
+	// Behind lets Do return as soon as the function has succeeded, and commit
+	// behind it. A crash before the commit leaves the lease, as it does without.
+	Behind bool
 
 	// Holds says whether what was committed under a place is still there. It is
 	// asked before anything is called a duplicate: a store that was restored or
@@ -127,10 +130,12 @@ func (o Options) validate() error {
 }
 
 // Redis dedupes through claims and commits in Redis. It is safe for concurrent
-// use, and has nothing to close but the client, which stays its maker's.
+// use. Before the client is closed, which stays its maker's, Settle waits for the
+// commits that are under way.
 type Redis struct {
-	opts Options
-	eval evaluator
+	opts     Options
+	eval     evaluator
+	settling settling
 }
 
 // New makes a Redis that uses client, which should come from Open.
@@ -203,7 +208,8 @@ func (r *Redis) Do(ctx context.Context, key, fingerprint string, fn func(ctx con
 	if !isWord(fingerprint) {
 		return "", "", fault.Errorf(fault.Internal, "fingerprint", "dedupe %s: fingerprint %q is not 1-128 printable bytes without ':'", key, fingerprint)
 	}
-	if err := ctx.Err(); err != nil {
+	// Who comes right behind a success meets its commit, not its lease.
+	if err := r.settling.wait(ctx, key); err != nil {
 		return "", "", cancelled(key, err)
 	}
 	a := &attempt{key: key, fingerprint: fingerprint, lease: leaseValue(rand.Text(), fingerprint)}
@@ -239,7 +245,13 @@ func (r *Redis) run(ctx context.Context, a *attempt, fn func(ctx context.Context
 	// At this point the event is stored: a crash leaves event and lease. From here
 	// on nothing may fail, and the claim must not be released any more.
 	stored = true
-	r.commit(ctx, a, place)
+	switch {
+	case !a.commit:
+	case r.opts.Behind:
+		r.settling.run(a.key, func() { r.commit(ctx, a, place) })
+	default:
+		r.commit(ctx, a, place)
+	}
 	return place, nil
 }
 
@@ -303,12 +315,18 @@ func (r *Redis) unanswered(ctx context.Context, a *attempt, err error) error {
 	return nil
 }
 
+// Settle waits for the commits under way, at most Options.Timeout each. Without
+// it a process that stops leaves their leases, which run out by themselves.
+func (r *Redis) Settle(ctx context.Context) error {
+	if err := r.settling.wait(ctx, ""); err != nil {
+		return fmt.Errorf("dedupe: commits are still under way: %w", err)
+	}
+	return nil
+}
+
 // commit remembers a success. It runs when ctx has ended, too: the sender
 // hanging up is the very case in which the same notification comes again.
 func (r *Redis) commit(ctx context.Context, a *attempt, place string) {
-	if !a.commit {
-		return
-	}
 	found, err := r.call(context.WithoutCancel(ctx), commitScript, a.key, a.lease, millis(r.opts.Retention), commitValue(a.fingerprint, place))
 	r.settled(OpCommit, a, found, err)
 }

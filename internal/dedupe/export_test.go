@@ -60,3 +60,18 @@ func WhenWaiting(r *Redis, n int) {
 		runtime.Gosched()
 	}
 }
+
+// Settling is settling.
+type Settling struct{ settling }
+
+// NewSettling makes one.
+func NewSettling() *Settling { return &Settling{} }
+
+// Run is run.
+func (s *Settling) Run(key string, settle func()) { s.run(key, settle) }
+
+// Wait is wait.
+func (s *Settling) Wait(ctx context.Context, key string) error { return s.wait(ctx, key) }
+
+// MaxSettling is maxSettling.
+const MaxSettling = maxSettling

@@ -12,26 +12,23 @@ import (
 )
 
 // Once is the dedupe that the configuration asks for: Redis, or without it the
-// stream's own window alone. holds is what dedupe.Options.Holds is, observe may
-// be nil. The client is the caller's to close; it is nil without Redis.
-func Once(cfg config.Config, holds func(ctx context.Context, place string) (bool, error), observe func(op string, err error)) (ingest.Once, redis.UniversalClient, error) {
-	client, err := OpenRedis(cfg)
+// stream's own window alone. o.Holds is to be set, o.Observe and o.Behind may be.
+// settle waits for the commits behind their answers. The client is the caller's
+// to close, after that; it is nil without Redis.
+func Once(cfg config.Config, o dedupe.Options) (once ingest.Once, client redis.UniversalClient, settle func(context.Context) error, err error) {
+	client, err = OpenRedis(cfg)
 	if err != nil {
-		return nil, nil, cli.Usagef("receiver check", "redis: %w", err)
+		return nil, nil, nil, cli.Usagef("receiver check", "redis: %w", err)
 	}
 	if client == nil {
-		return dedupe.Stream{}, nil, nil
+		return dedupe.Stream{}, nil, func(context.Context) error { return nil }, nil
 	}
-	once, err := dedupe.New(client, dedupe.Options{
-		Lease:         cfg.Redis.Lease,
-		Retention:     cfg.Redis.Retention,
-		OnUnavailable: dedupe.Policy(cfg.Redis.OnUnavailable),
-		Holds:         holds,
-		Observe:       observe,
-	})
+	o.Lease, o.Retention = cfg.Redis.Lease, cfg.Redis.Retention
+	o.OnUnavailable = dedupe.Policy(cfg.Redis.OnUnavailable)
+	r, err := dedupe.New(client, o)
 	if err != nil {
 		client.Close() //nolint:errcheck,gosec // nothing was sent
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
-	return once, client, nil
+	return r, client, r.Settle, nil
 }
