@@ -54,6 +54,8 @@ const (
 	checkEvery = time.Minute
 	// checkTimeout bounds one comparison.
 	checkTimeout = 10 * time.Second
+	// probeTimeout bounds one probe of the stream; a healthy one takes milliseconds.
+	probeTimeout = 2 * time.Second
 	// retryCheck is how often we try while the layout was never seen.
 	retryCheck = time.Second
 )
@@ -121,23 +123,48 @@ func (r *receiver) suspend(why error) {
 	r.health.set("streams", why)
 }
 
-// watch looks at the connection every second and at the layout every minute.
+// steady is how many good looks in a row it takes to be ready again.
+const steady = 3
+
+// damper keeps readiness from flapping: one bad look in passing changes nothing,
+// two do, and only some good ones in a row take that back.
+type damper struct {
+	bad, good int
+	why       error
+}
+
+func (d *damper) see(why error) error {
+	if why != nil {
+		d.good = 0
+		if d.bad++; d.bad > 1 {
+			d.why = why
+		}
+		return d.why
+	}
+	d.bad = 0
+	if d.good++; d.good >= steady {
+		d.why = nil
+	}
+	return d.why
+}
+
+// watch looks every second whether events would be stored, and at the layout
+// every minute.
 func (r *receiver) watch(ctx context.Context) {
 	tick := time.NewTicker(retryCheck)
 	defer tick.Stop()
 	checked := time.Now()
+	var stream, redis damper
+	said := strings.Join(r.health.reasons(), "; ")
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case now := <-tick.C:
 			connected := r.client.Connected()
-			var away error
-			if !connected {
-				away = errors.New("NATS cannot be reached")
-			}
-			r.health.set("nats", away)
-			r.health.set("redis", r.redisAway(ctx))
+			r.health.set("nats", stream.see(r.streamAway(ctx)))
+			r.health.set("redis", redis.see(r.redisAway(ctx)))
+			said = r.sayReadiness(said)
 			due := now.Sub(checked) >= checkEvery || errors.Is(r.publisher.Suspended(), errNotChecked)
 			if !connected || !due {
 				continue
@@ -148,6 +175,35 @@ func (r *receiver) watch(ctx context.Context) {
 			}
 		}
 	}
+}
+
+// sayReadiness logs a change of readiness. It gives what was said last.
+func (r *receiver) sayReadiness(said string) string {
+	why := strings.Join(r.health.reasons(), "; ")
+	switch {
+	case why == said:
+	case why == "":
+		r.log.Info().Msg("ready")
+	default:
+		r.log.Warn().Str("why", why).Msg("not ready")
+	}
+	return why
+}
+
+// streamAway tells why an event would not be stored now.
+func (r *receiver) streamAway(ctx context.Context) error {
+	switch {
+	case !r.client.Connected():
+		return errors.New("NATS cannot be reached")
+	case r.publisher.Suspended() != nil:
+		return nil // a reason of its own
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, probeTimeout, errors.New("no answer to a probe"))
+	defer cancel()
+	if err := r.client.Probe(ctx); err != nil {
+		return err
+	}
+	return r.publisher.Silent()
 }
 
 // redisAway tells why nothing would be taken for want of Redis. Where the policy

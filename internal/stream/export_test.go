@@ -1,9 +1,31 @@
 package stream
 
-import "github.com/nats-io/nats-server/v2/server"
+import (
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+)
 
 // Classify lets the tests ask about errors that no server gives on demand.
 var Classify = classify
 
 // Server gives the server itself, to break it as a full disk would.
 func (e *Embedded) Server() *server.Server { return e.server }
+
+// Acks is acks.
+type Acks struct{ acks }
+
+// Allow is allow.
+func (a *Acks) Allow(now time.Time) bool { return a.allow(now) }
+
+// Heard is heard.
+func (a *Acks) Heard() { a.heard() }
+
+// Miss is miss.
+func (a *Acks) Miss(now time.Time) { a.miss(now) }
+
+// Silent is silent.
+func (a *Acks) Silent(now time.Time) bool { return a.silent(now) }
+
+// SilentAfter is silentAfter.
+const SilentAfter = silentAfter

@@ -170,6 +170,12 @@ func publish(tb testing.TB, p *stream.Publisher, e events.Event) events.Receipt 
 // eventually waits for a condition that nothing announces.
 func eventually(tb testing.TB, what string, holds func() bool) {
 	tb.Helper()
+	within(tb, limit, what, holds)
+}
+
+// within is eventually with a limit of its own.
+func within(tb testing.TB, limit time.Duration, what string, holds func() bool) {
+	tb.Helper()
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
 	end := time.NewTimer(limit)

@@ -36,6 +36,7 @@ type Publisher struct {
 	broken error // why nothing may be stored, or nil
 
 	incarnation incarnation
+	acks        acks
 }
 
 // NewPublisher makes a publisher on a connection.
@@ -87,7 +88,15 @@ func (p *Publisher) Publish(ctx context.Context, e events.Event) (events.Receipt
 	for name, value := range header {
 		msg.Header[name] = []string{value}
 	}
+	if !p.acks.allow(time.Now()) {
+		return events.Receipt{}, fault.Errorf(fault.Unavailable, "no_acks", "the stream does not confirm what it takes; one event a second is tried")
+	}
 	ack, err := p.client.js.PublishMsg(ctx, msg, jetstream.WithRetryAttempts(0))
+	if errors.Is(err, context.DeadlineExceeded) {
+		p.acks.miss(time.Now())
+	} else {
+		p.acks.heard()
+	}
 	if err != nil {
 		return events.Receipt{}, classify(err)
 	}

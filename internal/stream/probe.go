@@ -1,0 +1,122 @@
+package stream
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// probeSubject is one that no event has: there is no app with that id.
+const probeSubject = "alipay.events._.probe.none._"
+
+// ErrFull says that ALIPAY_EVENTS takes nothing more.
+var ErrFull = errors.New("ALIPAY_EVENTS is full: raise nats.max_bytes and provision, or give the disk more room")
+
+// Probe tells whether ALIPAY_EVENTS would take an event now, and stores nothing:
+// it publishes on the condition that the last sequence is one that cannot be, so
+// that the stream's leader gets as far as looking at its own state and refuses.
+//
+// A leader that has just lost its followers still answers so until it steps down,
+// which takes it some ten seconds; Publisher.Silent knows of that sooner.
+func (c *Client) Probe(ctx context.Context) error {
+	if !c.Connected() {
+		return errors.New("not connected to NATS")
+	}
+	_, err := c.js.PublishMsg(ctx, nats.NewMsg(probeSubject), jetstream.WithRetryAttempts(0),
+		jetstream.WithExpectStream(Events), jetstream.WithExpectLastSequence(math.MaxInt64))
+	if api, ok := errors.AsType[*jetstream.APIError](err); !ok || api.ErrorCode != jetstream.JSErrCodeStreamWrongLastSequence {
+		return fmt.Errorf("%s does not take events: %w", Events, errProbe(err))
+	}
+	// The limits come after that condition, so they have to be looked at.
+	usage, err := c.Usage(ctx)
+	if err != nil {
+		return err
+	}
+	if usage.MaxBytes > 0 && usage.Bytes+maxHeaders > uint64(usage.MaxBytes) {
+		return ErrFull
+	}
+	return nil
+}
+
+// errProbe is the error of a probe; that it was stored would be one, too.
+func errProbe(err error) error {
+	switch {
+	case err == nil:
+		return errors.New("it stored what it had to refuse")
+	case errors.Is(err, nats.ErrNoResponders), errors.Is(err, jetstream.ErrNoStreamResponse):
+		return errors.New("it has no leader, or is missing")
+	}
+	return err
+}
+
+const (
+	// silentAfter is how many answers in a row have to fail to come before we no
+	// longer wait for more of them.
+	silentAfter = 3
+	// trialEvery is how often one event is still tried then.
+	trialEvery = time.Second
+	// silentFor is how long a missed answer counts against readiness.
+	silentFor = 10 * time.Second
+)
+
+// acks watches whether answers come. Where they do not (a stream without a
+// quorum, a server that hangs) each request would wait for its whole time, and
+// a thousand of them would hold every slot: after a few, one at a time is tried
+// and the others are told at once. It is safe for concurrent use.
+type acks struct {
+	mu     sync.Mutex
+	missed int // in a row
+	last   time.Time
+	trial  time.Time // when the next one may be tried
+}
+
+// allow tells whether to try, and counts the trial.
+func (a *acks) allow(now time.Time) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.missed < silentAfter {
+		return true
+	}
+	if now.Before(a.trial) {
+		return false
+	}
+	a.trial = now.Add(publishTimeout + trialEvery)
+	return true
+}
+
+// heard notes that the server answered, whatever it said.
+func (a *acks) heard() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.missed = 0
+}
+
+// miss notes that no answer came in time.
+func (a *acks) miss(now time.Time) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.missed++
+	a.last, a.trial = now, now.Add(trialEvery)
+}
+
+func (a *acks) silent(now time.Time) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.missed > 0 && now.Sub(a.last) < silentFor
+}
+
+// Silent says that the stream lately took events without saying that it has
+// stored them. It forgets after some seconds: who is not ready gets no requests,
+// and only with requests can it be seen that answers come again.
+func (p *Publisher) Silent() error {
+	if p.acks.silent(time.Now()) {
+		return fmt.Errorf("%s did not confirm an event within the last %v", Events, silentFor)
+	}
+	return nil
+}
