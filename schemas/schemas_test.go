@@ -42,6 +42,9 @@ var load = sync.OnceValues(func() (map[string]schema, error) {
 	c.DefaultDraft(jsonschema.Draft2020)
 	c.AssertFormat()
 	for _, file := range files {
+		if strings.HasPrefix(file, "asyncapi") {
+			continue // generated, and held to the catalogue where it is made
+		}
 		body, err := schemas.FS.ReadFile(file)
 		if err != nil {
 			return nil, err
@@ -131,9 +134,18 @@ func TestSchemasAreTheCatalogue(t *testing.T) {
 			t.Errorf("%s: $id %v, the catalogue says %s", k.Name, s.tree["$id"], k.Schema())
 		}
 	}
+	others := make(map[string]bool)
+	for _, o := range events.Others() {
+		s, ok := all[o.Name]
+		if others[o.Name] = o.HasSchema; ok != o.HasSchema {
+			t.Errorf("%s: a schema file is there: %v, the catalogue says %v", o.Name, ok, o.HasSchema)
+		} else if ok && s.tree["$id"] != o.Schema() {
+			t.Errorf("%s: $id %v, the catalogue says %s", o.Name, s.tree["$id"], o.Schema())
+		}
+	}
 	for name := range all {
-		if _, ok := events.KindByName(name); !ok && !notEvents[name] {
-			t.Errorf("the schema %s has no kind", name)
+		if _, ok := events.KindByName(name); !ok && !notEvents[name] && !others[name] {
+			t.Errorf("the schema %s has no kind and no other message", name)
 		}
 	}
 }
@@ -175,7 +187,7 @@ func wantType(typ reflect.Type) string {
 	switch typ {
 	case reflect.TypeFor[string]():
 		return "string"
-	case reflect.TypeFor[bool]():
+	case reflect.TypeFor[*bool]():
 		return "boolean"
 	case reflect.TypeFor[time.Time]():
 		return "date-time"
@@ -262,20 +274,12 @@ func TestExamplesDecode(t *testing.T) {
 // What Alipay sends becomes data that its schema admits and its Go type reads.
 func TestEventsFitTheirSchemas(t *testing.T) {
 	t.Parallel()
-	key, err := alipaytest.GenerateKey(2048)
-	if err != nil {
-		t.Fatal(err)
-	}
-	all := loadAll(t)
+	key, all := signingKey(t), loadAll(t)
 	for _, k := range events.Kinds() {
 		t.Run(k.Name, func(t *testing.T) {
 			t.Parallel()
 			for seed := range uint64(10) {
-				n, err := alipaytest.New(k.Name, alipaytest.Options{Key: key, Rand: rand.New(rand.NewPCG(seed, 0))})
-				if err != nil {
-					t.Fatal(err)
-				}
-				e := stored(t, n)
+				e := stored(t, made(t, key, k.Name, seed))
 				if e.DataSchema != k.Schema() {
 					t.Fatalf("seed %d: schema %q, %s", seed, e.DataSchema, e.DecodeError)
 				}
@@ -292,11 +296,7 @@ func TestEventsFitTheirSchemas(t *testing.T) {
 // under _unparsed.
 func TestOddEventsFitTheirSchemas(t *testing.T) {
 	t.Parallel()
-	key, err := alipaytest.GenerateKey(2048)
-	if err != nil {
-		t.Fatal(err)
-	}
-	all := loadAll(t)
+	key, all := signingKey(t), loadAll(t)
 	odd := []string{
 		"", " ", "x", "0", "-1.50", "1e9", "true", "FALSE", "null", "1672740605064", "1619338271", "12342425435232423",
 		"2026-01-02 15:04:05", "2026-01-02 15:04:05.123456789", "0000-01-01 00:00:00", "9999-12-31 23:59:59",
@@ -311,10 +311,7 @@ func TestOddEventsFitTheirSchemas(t *testing.T) {
 					continue
 				}
 				for _, value := range odd {
-					n, err := alipaytest.New(k.Name, alipaytest.Options{Key: key, Rand: rand.New(rand.NewPCG(1, 0))})
-					if err != nil {
-						t.Fatal(err)
-					}
+					n := made(t, key, k.Name, 1)
 					n.SetPayload(name, value)
 					validate(t, all[k.Name], stored(t, n).Data)
 				}
@@ -364,6 +361,26 @@ func TestSchemasRefuse(t *testing.T) {
 	}
 }
 
+// signingKey is a short key: nothing here verifies.
+func signingKey(t *testing.T) *alipaytest.Key {
+	t.Helper()
+	key, err := alipaytest.GenerateKey(1024)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return key
+}
+
+// made is a notification of a type as the stand-in for Alipay makes it up.
+func made(t *testing.T, key *alipaytest.Key, typ string, seed uint64) *alipaytest.Notification {
+	t.Helper()
+	n, err := alipaytest.New(typ, alipaytest.Options{Key: key, Rand: rand.New(rand.NewPCG(seed, 0))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
 // stored is the event that becomes of a notification.
 func stored(t *testing.T, n *alipaytest.Notification) events.Event {
 	t.Helper()
@@ -388,11 +405,16 @@ func stored(t *testing.T, n *alipaytest.Notification) events.Event {
 
 func validate(t *testing.T, s schema, data []byte) {
 	t.Helper()
-	value, err := jsonschema.UnmarshalJSON(bytes.NewReader(data))
-	if err == nil {
-		err = s.compiled.Validate(value)
-	}
-	if err != nil {
+	if err := s.compiled.Validate(decoded(t, data)); err != nil {
 		t.Errorf("not as its schema: %v\n%s", err, data)
 	}
+}
+
+func decoded(t *testing.T, data []byte) any {
+	t.Helper()
+	value, err := jsonschema.UnmarshalJSON(bytes.NewReader(data))
+	if err != nil {
+		t.Fatalf("%v: %s", err, data)
+	}
+	return value
 }

@@ -19,12 +19,20 @@ type Kind struct {
 	Time   string // the payload's field that says when it happened; empty: event_time
 	Fact   string // where the fields are documented
 
+	// Whole sentences for people who build on the events, by PROTOCOL.md and its sources;
+	// what they do not say is called not known.
+	When    string // when Alipay sends it
+	Absence string // what it means when it does not come
+	Query   string // which OpenAPI query proves it, and what that can and cannot prove
+
 	fields map[string]converter
 	goType reflect.Type
 }
 
 // Schema is the $id of the kind's JSON Schema in schemas/.
-func (k Kind) Schema() string { return "urn:alipay-notify:schema:" + k.Name + ":v1" }
+func (k Kind) Schema() string { return schemaID(k.Name) }
+
+func schemaID(name string) string { return "urn:alipay-notify:schema:" + name + ":v1" }
 
 // GoType is the struct that the data of the kind's events decodes into.
 func (k Kind) GoType() reflect.Type { return k.goType }
@@ -82,7 +90,7 @@ func converterFor(f reflect.StructField) converter {
 	switch f.Type {
 	case reflect.TypeFor[string]():
 		return toText
-	case reflect.TypeFor[bool]():
+	case reflect.TypeFor[bool](), reflect.TypeFor[*bool]():
 		return toBool
 	case reflect.TypeFor[Amount]():
 		return toAmount
@@ -102,19 +110,31 @@ func converterFor(f reflect.StructField) converter {
 // unparsed is the member that keeps, verbatim, the values that did not convert.
 const unparsed = "_unparsed"
 
+// reading is what a kind makes of a payload.
+type reading struct {
+	data []byte
+	key  string
+	at   time.Time // when it happened; zero when the payload does not say
+}
+
 // typed converts a payload. The result holds every member of the payload: known
-// ones with their real type, unknown ones as they came, and those that did not
-// convert under _unparsed. The only failure is a payload without its key.
-func (k Kind) typed(members []member) (data []byte, key string, err error) {
+// ones with their real type, unknown ones as they came, and under _unparsed those
+// that did not convert or whose name is repeated: which value is meant cannot be
+// told. The only failure is a payload without its key.
+func (k Kind) typed(members []member, repeated []string) (reading, error) {
+	var r reading
 	out, left := make([]member, 0, len(members)+1), []member(nil)
 	for _, m := range members {
+		if m.name == unparsed || slices.Contains(repeated, m.name) {
+			left = append(left, m) // their _unparsed goes under ours: nothing may look like our own word
+			continue
+		}
+		if m.name == k.Time {
+			r.at = epochOf(m.value)
+		}
 		conv, known := k.fields[m.name]
 		if !known {
-			if m.name == unparsed {
-				left = append(left, m) // theirs goes under ours: nothing may look like our own word
-			} else {
-				out = append(out, m)
-			}
+			out = append(out, m)
 			continue
 		}
 		value, ok := conv(m.value)
@@ -123,16 +143,20 @@ func (k Kind) typed(members []member) (data []byte, key string, err error) {
 			continue
 		}
 		if m.name == k.Key {
-			key, _ = textOf(value)
+			r.key, _ = textOf(value)
 		}
 		m.value = value
 		out = append(out, m)
 	}
-	if key == "" {
-		return nil, "", fmt.Errorf("the field %s is missing, empty or no text", k.Key)
+	switch {
+	case slices.Contains(repeated, k.Key):
+		return reading{}, fmt.Errorf("the field %s stands twice", k.Key)
+	case r.key == "":
+		return reading{}, fmt.Errorf("the field %s is missing, empty or no text", k.Key)
 	}
 	if len(left) > 0 {
-		out = append(out, newMember(unparsed, appendObject(nil, left)))
+		out = append(out, newMember(unparsed, appendObject(nil, gather(left))))
 	}
-	return appendObject(nil, out), key, nil
+	r.data = appendObject(nil, out)
+	return r, nil
 }

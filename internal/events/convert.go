@@ -60,12 +60,8 @@ func toBool(raw json.RawMessage) (json.RawMessage, bool) {
 
 // toEpochTime takes seconds or milliseconds as string or number (PROTOCOL.md 2.1).
 func toEpochTime(raw json.RawMessage) (json.RawMessage, bool) {
-	s, ok := textOf(raw)
-	if !ok {
-		return nil, false
-	}
-	t, ok := parseEpoch(s)
-	return quote(formatTime(t)), ok
+	t := epochOf(raw)
+	return quote(formatTime(t)), !t.IsZero()
 }
 
 // toBeijingTime takes yyyy-MM-dd HH:mm:ss with an optional fraction, in UTC+8 (PROTOCOL.md 2.6).
@@ -117,6 +113,17 @@ func parseEpoch(s string) (time.Time, bool) {
 	}
 	t := time.UnixMilli(n).UTC()
 	return t, t.Year() >= 2010 && t.Year() <= 2100
+}
+
+// epochOf reads a time that a value says as seconds or milliseconds, or gives
+// the zero time.
+func epochOf(raw json.RawMessage) time.Time {
+	if s, ok := textOf(raw); ok {
+		if t, ok := parseEpoch(s); ok {
+			return t
+		}
+	}
+	return time.Time{}
 }
 
 // formatTime writes a time the way our events do: RFC 3339, UTC, with the

@@ -23,6 +23,7 @@ type Event struct {
 	Subject     string    // where it is stored
 	DataSchema  string    // $id of its schema; empty without one
 	Time        time.Time // when it happened, as well as the message says
+	TimeSource  string    // what Time is where the message does not say; see HeaderTimeSource
 	ReceivedAt  time.Time
 	AuthAppID   string
 	MsgUID      string
@@ -59,13 +60,14 @@ func NewEvent(n Notification, f Facts) (Event, error) {
 		Proof:       f.Proof,
 		Raw:         f.Raw,
 		Time:        n.SentAt,
+		TimeSource:  n.sentBy,
 	}
 	if e.ID == "" {
 		sum := sha256.Sum256([]byte(f.Signed))
 		e.ID = hex.EncodeToString(sum[:])
 	}
 	if e.Time.IsZero() {
-		e.Time = f.ReceivedAt
+		e.Time, e.TimeSource = f.ReceivedAt, "received"
 	}
 	if err := n.checkContent(f.Content); err != nil {
 		return Event{}, err
@@ -80,6 +82,9 @@ func NewEvent(n Notification, f Facts) (Event, error) {
 	}
 	if e.Kind == "" {
 		e.Kind, e.Data = otherKind(n.Type), payload
+		if o := otherByMethod[n.Type]; o != nil && err == nil && o.describes(n, f.Content, payload) {
+			e.DataSchema = o.Schema()
+		}
 	}
 	e.Subject = Subject(e.AppID, e.Kind, e.Key)
 	return e, nil
@@ -96,28 +101,19 @@ func (e *Event) typed(n Notification, content string, payload []byte) error {
 		if err != nil {
 			return err
 		}
-		if payload, err = root.object(); err != nil {
-			return err
-		}
+		payload = root.object()
 	}
-	members, err := splitObject(payload)
+	members, repeated, err := splitObject(payload)
 	if err != nil {
 		return err
 	}
-	data, key, err := kind.typed(members)
+	r, err := kind.typed(members, repeated)
 	if err != nil {
 		return err
 	}
-	e.Kind, e.Key, e.Data, e.DataSchema = kind.Name, key, data, kind.Schema()
-	for _, m := range members {
-		if m.name != kind.Time {
-			continue
-		}
-		if s, ok := textOf(m.value); ok {
-			if t, ok := parseEpoch(s); ok {
-				e.Time = t
-			}
-		}
+	e.Kind, e.Key, e.Data, e.DataSchema = kind.Name, r.key, r.data, kind.Schema()
+	if !r.at.IsZero() {
+		e.Time, e.TimeSource = r.at, ""
 	}
 	return nil
 }

@@ -98,27 +98,18 @@ func (e *element) child(name string) string {
 	return ""
 }
 
-// object gives the children of an element as a JSON object in their order. A
-// name that stands twice is an error, as it is in JSON.
-func (e *element) object() ([]byte, error) {
+// object gives the children of an element as a JSON object in their order.
+// Those that share a name become one list, as XML has no other.
+func (e *element) object() []byte {
 	var members []member
 	for _, c := range e.children {
-		for _, m := range members {
-			if m.name == c.name {
-				return nil, errRepeatedName
-			}
-		}
 		value := quote(strings.TrimSpace(c.text.String()))
 		if len(c.children) > 0 {
-			inner, err := c.object()
-			if err != nil {
-				return nil, err
-			}
-			value = inner
+			value = c.object()
 		}
 		members = append(members, newMember(c.name, value))
 	}
-	return appendObject(nil, members), nil
+	return appendObject(nil, gather(members))
 }
 
 // gatewayXML reads the biz_content of a gateway request.

@@ -9,6 +9,15 @@ import (
 
 // The headers of a stored event: CloudEvents 1.0, NATS binding, binary mode,
 // and our own. DESIGN.md section 3 fixes names and values.
+//
+// Events of one key come in no order. A consumer orders them by ce-time, and
+// those of one time by the bytes of ce-id: that is the same for everybody, and
+// after every replay. HeaderTimeSource is absent where ce-time is the event's own
+// time. Else it says what ce-time is instead: utc_timestamp or notify_time, when
+// Alipay sent the delivery that was stored, or received, when that came here.
+// Such a time can only be later than the fact, by up to the 25 hours of Alipay's
+// retries. Of an event that has it and stands first, the order is sure; one that
+// has it and stands last may have happened before the others.
 const (
 	HeaderSpecVersion  = "ce-specversion"
 	HeaderID           = "ce-id"
@@ -16,6 +25,7 @@ const (
 	HeaderType         = "ce-type"
 	HeaderSubject      = "ce-subject"
 	HeaderTime         = "ce-time"
+	HeaderTimeSource   = "ce-timesource"
 	HeaderContentType  = "ce-datacontenttype"
 	HeaderDataSchema   = "ce-dataschema"
 	HeaderReceivedTime = "ce-receivedtime"
@@ -74,6 +84,7 @@ func (e Event) smallHeaders() map[string]string {
 		}
 	}
 	optional(HeaderSubject, e.Key)
+	optional(HeaderTimeSource, e.TimeSource)
 	optional(HeaderDataSchema, e.DataSchema)
 	optional(HeaderAuthAppID, e.AuthAppID)
 	optional(HeaderMsgUID, e.MsgUID)
@@ -112,6 +123,7 @@ func ParseHeader(get func(name string) string, subject string, data []byte) (Eve
 		Type:        unescape(get(HeaderType)),
 		Key:         unescape(get(HeaderSubject)),
 		Subject:     subject,
+		TimeSource:  unescape(get(HeaderTimeSource)),
 		DataSchema:  unescape(get(HeaderDataSchema)),
 		AuthAppID:   unescape(get(HeaderAuthAppID)),
 		MsgUID:      unescape(get(HeaderMsgUID)),

@@ -58,7 +58,7 @@ func TestHeaderGolden(t *testing.T) {
 			want: common(map[string]string{
 				"ce-id": plainID, "ce-type": "alipay.marketing.activity.ordermessage.refunded",
 				"ce-subject": "%E5%88%B8%20%221%25%22%0A",
-				"ce-time":    "2026-01-02T07:04:05.678Z", "ce-dataschema": "urn:alipay-notify:schema:order.refunded:v1",
+				"ce-time":    "2026-01-02T07:04:05.678Z", "ce-timesource": "utc_timestamp", "ce-dataschema": "urn:alipay-notify:schema:order.refunded:v1",
 				"ce-authappid": "2021000000000002", "ce-msguid": "2088102165945162", "ce-dedupe": "stream",
 				"Nats-Msg-Id":        "2021000000000001:" + plainID,
 				"Alipay-Fingerprint": "1f674f3fd3c6146fc7b4f3fd6e4138ad8e1f8b9c16db356c5656e2ed49f35bf9",
@@ -71,7 +71,7 @@ func TestHeaderGolden(t *testing.T) {
 			change: func(e *events.Event) { *e = e.AsConflict() },
 			want: common(map[string]string{
 				"ce-id": plainID + "~6d889f06", "ce-type": "alipay.user.opencard.result.notify", "ce-subject": "000001",
-				"ce-time": "2026-01-02T07:04:05.678Z", "ce-dataschema": "urn:alipay-notify:schema:card.open_result:v1",
+				"ce-time": "2026-01-02T07:04:05.678Z", "ce-timesource": "utc_timestamp", "ce-dataschema": "urn:alipay-notify:schema:card.open_result:v1",
 				"ce-conflict":        plainID,
 				"Nats-Msg-Id":        "2021000000000001:" + plainID + "~6d889f06",
 				"Alipay-Fingerprint": "6d889f0669ba015369c8d83d806c3cd0814118024e572c23389d527d9b98a498",
@@ -83,17 +83,19 @@ func TestHeaderGolden(t *testing.T) {
 			raw:  "a=b",
 			want: common(map[string]string{
 				"ce-id": "N!~%22%251", "ce-type": "trade_status_sync", "ce-subject": "T1",
-				"ce-time": "2026-01-02T07:04:05Z", "ce-dataschema": "urn:alipay-notify:schema:trade.status_changed:v1",
+				"ce-time": "2026-01-02T07:04:05Z", "ce-timesource": "notify_time", "ce-dataschema": "urn:alipay-notify:schema:trade.status_changed:v1",
 				"Nats-Msg-Id":        `2021000000000001:N!~"%1`,
 				"Alipay-Fingerprint": "03c80b49b0550581751fe4f9748660ffe8823c2e487bc31fe4cb9f498e74b4f1",
 				"Alipay-Raw":         "a=b",
 			}),
 		},
-		"other": {
+		"other, with a schema": {
 			form: message("alipay.fund.trans.order.changed", `{"a":1}`),
 			raw:  "a=b",
 			want: common(map[string]string{
-				"ce-id": plainID, "ce-type": "alipay.fund.trans.order.changed", "ce-time": "2026-01-02T07:04:05.678Z",
+				"ce-id": plainID, "ce-type": "alipay.fund.trans.order.changed",
+				"ce-time": "2026-01-02T07:04:05.678Z", "ce-timesource": "utc_timestamp",
+				"ce-dataschema":      "urn:alipay-notify:schema:other.alipay_fund_trans_order_changed:v1",
 				"Nats-Msg-Id":        "2021000000000001:" + plainID,
 				"Alipay-Fingerprint": "4ab6ab96da952745c71af79e6c3dc0e61ac0949273028bb4ce99a2fcfe1b08ec",
 				"Alipay-Raw":         "a=b",
@@ -103,7 +105,8 @@ func TestHeaderGolden(t *testing.T) {
 			form: message("alipay.user.opencard.result.notify", `{"success":"true"}`),
 			raw:  "",
 			want: common(map[string]string{
-				"ce-id": plainID, "ce-type": "alipay.user.opencard.result.notify", "ce-time": "2026-01-02T07:04:05.678Z",
+				"ce-id": plainID, "ce-type": "alipay.user.opencard.result.notify",
+				"ce-time": "2026-01-02T07:04:05.678Z", "ce-timesource": "utc_timestamp",
 				"ce-decodeerror":     "the%20field%20biz_card_no%20is%20missing,%20empty%20or%20no%20text",
 				"Nats-Msg-Id":        "2021000000000001:" + plainID,
 				"Alipay-Fingerprint": "a794b213f8caf0dde0abb21fcc97f7e5d45e94baf11fa8e3a23cd061fcd6e881",

@@ -25,4 +25,9 @@ type AccountEvent struct {
 var _ = define[AccountEvent](Kind{
 	Name: "account.event", Method: ServiceNotify,
 	Title: "Something happened between a user and a 生活号", Key: "FromAlipayUserId", Time: "CreateTime", Fact: "PROTOCOL.md 2.7",
+	When: "When a user follows, unfollows, enters or writes to the 生活号, or clicks in its menu; `ActionParam` authentication asks to bind a " +
+		"member's account, delete unbinds one. Unfollowing with N bound accounts comes as N+1 events in no order.",
+	Absence: "Nothing: no deadline is documented. The signed answer stops Alipay's retries.",
+	Query: "`alipay.open.public.account.query` lists the accounts that a user has bound, which proves a binding or its end. For follow, unfollow, click, " +
+		"enter and texts no query is known.",
 })

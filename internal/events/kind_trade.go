@@ -55,4 +55,10 @@ type TradeStatusChanged struct {
 var _ = define[TradeStatusChanged](Kind{
 	Name: "trade.status_changed", Method: "trade_status_sync",
 	Title: "The status of a trade changed", Key: "out_trade_no", Fact: "PROTOCOL.md 2.6",
+	When: "When a trade comes into a new status or is refunded, to the `notify_url` of its own request. Which statuses are told for " +
+		"which product is not known here; act on TRADE_SUCCESS and TRADE_FINISHED alone.",
+	Absence: "Nothing about the payment: a trade without an event may well be paid. Alipay tries 8 times in 25 hours and then gives up.",
+	Query: "`alipay.trade.query` by `out_trade_no` says what the trade is now, and is the proof that this event is not: values are signed without " +
+		"escaping, so a form that was split at an `&` inside a free text cannot be told from a genuine one. Then compare the amount with the order, " +
+		"and `seller_id` with yours. A query does not say whether an earlier notification was sent.",
 })

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -22,10 +23,7 @@ var mutations = map[bool]int{false: 10_000, true: 1_000}[raceDetector]
 // that says why. Only content that is not one complete JSON object is refused.
 func TestMutatedMessages(t *testing.T) {
 	t.Parallel()
-	for _, name := range typedKinds {
-		if name == trade {
-			continue
-		}
+	for _, name := range messageKinds {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			m := newMutator(t)
@@ -107,11 +105,21 @@ func checkMutant(e events.Event, content string) error {
 	return nil
 }
 
-// A trade has no content to be incomplete: no mutation of its fields is refused.
-func TestMutatedTrades(t *testing.T) {
+// Flat fields have no content to be incomplete: no mutation of them is refused.
+func TestMutatedFlat(t *testing.T) {
 	t.Parallel()
+	for _, name := range flatKinds {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			mutateFlat(t, kind(t, name))
+		})
+	}
+}
+
+func mutateFlat(t *testing.T, k events.Kind) {
+	t.Helper()
 	m := newMutator(t)
-	genuine := sent(t, genuine(t, trade, m.r.Uint64(), alipaytest.Options{}), sentAt)
+	genuine := sent(t, genuine(t, k.Name, m.r.Uint64(), alipaytest.Options{}), sentAt)
 	envelope := []string{"sign", "sign_type", "charset", "app_id", "auth_app_id", "version", "notify_id", "notify_type", "notify_time"}
 	var typed, untyped int
 	for range mutations {
@@ -129,10 +137,10 @@ func TestMutatedTrades(t *testing.T) {
 			}
 		}
 		if m.r.IntN(20) == 0 {
-			f = f.Without("out_trade_no")
+			f = f.Without(k.Key)
 		}
 		e := event(t, f)
-		if e.Kind == trade {
+		if e.Kind == k.Name {
 			typed++
 		} else if untyped++; e.DecodeError == "" {
 			t.Fatalf("untyped without a reason: %q", f.Encode())
@@ -145,6 +153,92 @@ func TestMutatedTrades(t *testing.T) {
 		t.Errorf("%d typed, %d untyped: the mutations are poor", typed, untyped)
 	}
 }
+
+// XML has no room for half of it either: what does not end as an event is no
+// complete document, or names another app.
+func TestMutatedGateway(t *testing.T) {
+	t.Parallel()
+	for _, name := range gatewayKinds {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			mutateGateway(t, kind(t, name))
+		})
+	}
+}
+
+func mutateGateway(t *testing.T, k events.Kind) {
+	t.Helper()
+	m := newMutator(t)
+	genuine := sent(t, genuine(t, k.Name, m.r.Uint64(), alipaytest.Options{Charset: alipaytest.UTF8}), sentAt)
+	content, _ := genuine.Get("biz_content")
+	var typed, untyped, refused int
+	for range mutations {
+		mutant := content
+		for range 1 + m.r.IntN(3) {
+			if m.r.IntN(2) == 0 {
+				mutant = m.bytes(mutant)
+			} else {
+				mutant = m.elements(mutant)
+			}
+		}
+		n, err := events.ParseNotification(form(t, genuine.With("biz_content", mutant)), events.Arrival{PathApp: appID})
+		var e events.Event
+		if err == nil {
+			e, err = events.NewEvent(n, events.Facts{Content: mutant, Signed: "signed", ReceivedAt: receivedAt})
+		}
+		switch {
+		case err != nil:
+			refused++
+			if reason := fault.ReasonOf(err); reason != "bad_biz_content" && reason != "bad_app_id" && reason != "app_mismatch" && reason != "missing_biz_content" {
+				t.Fatalf("%v: %q", err, mutant)
+			}
+			continue
+		case e.Kind == k.Name:
+			typed++
+		default:
+			untyped++
+			if e.DecodeError == "" {
+				t.Fatalf("untyped without a reason: %q", mutant)
+			}
+		}
+		if err := checkEvent(e); err != nil {
+			t.Fatalf("%v\n%q", err, mutant)
+		}
+	}
+	if min(typed, untyped, refused) < mutations/100 {
+		t.Errorf("%d typed, %d untyped, %d refused: the mutations are poor", typed, untyped, refused)
+	}
+}
+
+// elements takes one element of a flat XML document out, repeats it, or gives it
+// another name or text.
+func (m mutator) elements(content string) string {
+	parts := element.FindAllStringSubmatchIndex(content, -1)
+	if len(parts) == 0 {
+		return content
+	}
+	at := parts[m.r.IntN(len(parts))]
+	whole, name, text := content[at[0]:at[1]], content[at[2]:at[3]], content[at[4]:at[5]]
+	if name == "AppId" && m.r.IntN(4) > 0 {
+		return content
+	}
+	switch m.r.IntN(6) {
+	case 0:
+		whole = ""
+	case 1:
+		whole += whole
+	case 2:
+		name = []string{"x", "_unparsed", strings.ToUpper(name), "FromAlipayUserId"}[m.r.IntN(4)]
+		whole = "<" + name + ">" + text + "</" + name + ">"
+	case 3:
+		whole = "<" + name + "><a>" + text + "</a><b/></" + name + ">"
+	default:
+		whole = "<" + name + "><![CDATA[" + m.text() + "]]></" + name + ">"
+	}
+	return content[:at[0]] + whole + content[at[1]:]
+}
+
+var element = regexp.MustCompile(`<(\w+)>(<!\[CDATA\[[^\]]*\]\]>)</\w+>`)
 
 type mutator struct{ r *rand.Rand }
 

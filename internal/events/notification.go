@@ -41,7 +41,8 @@ type Notification struct {
 	SentAt    time.Time
 	Content   string // biz_content as sent
 
-	form Form
+	form   Form
+	sentBy string // the field that SentAt is from; empty for Gateway, whose time is the event's own
 }
 
 // Arrival is what a request says outside its body.
@@ -127,6 +128,7 @@ var beijing = time.FixedZone("UTC+8", 8*60*60)
 
 func (n *Notification) setSentAt() error {
 	if utc := n.form.Get("utc_timestamp"); utc != "" {
+		n.sentBy = "utc_timestamp"
 		n.SentAt, _ = parseEpoch(utc) // the grammar says 13 digits; an absurd year is kept, so that it counts as stale
 		return nil
 	}
@@ -138,7 +140,7 @@ func (n *Notification) setSentAt() error {
 		if err != nil {
 			return malformed("bad_notify_time", "notify_time is not yyyy-MM-dd HH:mm:ss")
 		}
-		n.SentAt = t
+		n.SentAt, n.sentBy = t, "notify_time"
 	}
 	return nil
 }

@@ -15,56 +15,75 @@ type member struct {
 	value   json.RawMessage
 }
 
-var (
-	errNotObject = errors.New("not a JSON object")
-	// The name is not in the text, which reaches the log: it is payload.
-	errRepeatedName = errors.New("a name stands twice in one object")
-)
+var errNotObject = errors.New("not a JSON object")
 
 // splitObject gives the members of a valid JSON object in their order, values
-// untouched. A repeated name is an error: which of the two is meant cannot be
-// told, and a map would silently drop one. It is on the path of every
-// notification, and walks the text once instead of building values.
-func splitObject(data []byte) ([]member, error) {
+// untouched, and the names that stand more than once, of which a map would
+// silently drop a value. It is on the path of every notification, and walks the
+// text once instead of building values.
+func splitObject(data []byte) (members []member, repeated []string, err error) {
 	s, text := scanner{data: data}, string(data) // one copy for all names
 	if !s.take('{') {
-		return nil, errNotObject
+		return nil, nil, errNotObject
 	}
-	members := make([]member, 0, 8)
+	members = make([]member, 0, 8)
 	if s.take('}') {
-		return members, nil
+		return members, nil, nil
 	}
 	for {
 		rawName, ok := s.value()
 		if !ok || rawName[0] != '"' {
-			return nil, errNotObject
+			return nil, nil, errNotObject
 		}
 		name := text[s.at-len(rawName)+1 : s.at-1]
 		if !plain(name) {
 			if name, ok = textOf(rawName); !ok {
-				return nil, errNotObject
+				return nil, nil, errNotObject
 			}
 		}
 		if !s.take(':') {
-			return nil, errNotObject
-		}
-		for _, m := range members {
-			if m.name == name {
-				return nil, errRepeatedName
-			}
+			return nil, nil, errNotObject
 		}
 		value, ok := s.value()
 		if !ok {
-			return nil, errNotObject
+			return nil, nil, errNotObject
+		}
+		for _, m := range members {
+			if m.name == name {
+				repeated = append(repeated, name)
+				break
+			}
 		}
 		members = append(members, member{name: name, rawName: rawName, value: value})
 		if s.take('}') {
-			return members, nil
+			return members, repeated, nil
 		}
 		if !s.take(',') {
-			return nil, errNotObject
+			return nil, nil, errNotObject
 		}
 	}
+}
+
+// gather makes one member of those that share a name: a list of their values.
+func gather(members []member) []member {
+	out := members[:0:0]
+	for i, m := range members {
+		same := func(other member) bool { return other.name == m.name }
+		if slices.ContainsFunc(members[:i], same) {
+			continue
+		}
+		var rest []byte
+		for _, other := range members[i+1:] {
+			if same(other) {
+				rest = append(append(rest, ','), other.value...)
+			}
+		}
+		if rest != nil {
+			m.value = slices.Concat([]byte("["), m.value, rest, []byte("]"))
+		}
+		out = append(out, m)
+	}
+	return out
 }
 
 // scanner walks over JSON that is known to be valid. On other text it stops,

@@ -211,36 +211,54 @@ func TestInvalidBytesFlat(t *testing.T) {
 }
 
 // ce-time prefers when it happened, then when it was sent; then there is only
-// when it came.
+// when it came. ce-timesource says which of the latter two it is.
 func TestEventTime(t *testing.T) {
 	t.Parallel()
 	const m = `{"activity_id":"1","event_time":`
+	card := kind(t, "card.open_result").Method
 	tests := map[string]struct {
-		form alipaytest.Form
-		want string
+		form         alipaytest.Form
+		want, source string
 	}{
-		"event_time":           {message(created, m+`"1672740605064"}`), "2023-01-03T10:10:05.064Z"},
-		"event_time, a number": {message(created, m+`1672740605064}`), "2023-01-03T10:10:05.064Z"},
-		"event_time, seconds":  {message(created, m+`"1672740605"}`), "2023-01-03T10:10:05Z"},
-		"event_time, nonsense": {message(created, m+`"12342425435232423"}`), "2026-01-02T07:04:05.678Z"},
-		"no event_time":        {message(created, `{"activity_id":"1"}`), "2026-01-02T07:04:05.678Z"},
-		"whole seconds":        {message(created, `{"activity_id":"1"}`).With("utc_timestamp", "1767337445000"), "2026-01-02T07:04:05Z"},
-		"tenths":               {message(created, `{"activity_id":"1"}`).With("utc_timestamp", "1767337445100"), "2026-01-02T07:04:05.1Z"},
-		"a card has none":      {message("alipay.user.opencard.result.notify", `{"biz_card_no":"1"}`), "2026-01-02T07:04:05.678Z"},
-		"an unknown message":   {message("alipay.nobody.knows", `{}`), "2026-01-02T07:04:05.678Z"},
-		"flat":                 {flat(), "2026-01-02T07:04:05Z"},
-		"flat with both":       {flat().With("utc_timestamp", "1767337445678"), "2026-01-02T07:04:05.678Z"},
-		"flat with neither":    {flat().Without("notify_time"), "2026-01-02T07:04:06.009Z"},
-		"the day before":       {flat().With("notify_time", "2026-01-01 07:59:59"), "2025-12-31T23:59:59Z"},
+		"event_time":            {message(created, m+`"1672740605064"}`), "2023-01-03T10:10:05.064Z", ""},
+		"event_time, a number":  {message(created, m+`1672740605064}`), "2023-01-03T10:10:05.064Z", ""},
+		"event_time, seconds":   {message(created, m+`"1672740605"}`), "2023-01-03T10:10:05Z", ""},
+		"event_time, as sent":   {message(created, m+`"1767337445678"}`), "2026-01-02T07:04:05.678Z", ""},
+		"event_time, nonsense":  {message(created, m+`"12342425435232423"}`), "2026-01-02T07:04:05.678Z", "utc_timestamp"},
+		"event_time, twice":     {message(created, m+`"1672740605","event_time":"1672740606"}`), "2026-01-02T07:04:05.678Z", "utc_timestamp"},
+		"no event_time":         {message(created, `{"activity_id":"1"}`), "2026-01-02T07:04:05.678Z", "utc_timestamp"},
+		"no key":                {message(created, `{"event_time":"1672740605"}`), "2026-01-02T07:04:05.678Z", "utc_timestamp"},
+		"whole seconds":         {message(created, `{"activity_id":"1"}`).With("utc_timestamp", "1767337445000"), "2026-01-02T07:04:05Z", "utc_timestamp"},
+		"tenths":                {message(created, `{"activity_id":"1"}`).With("utc_timestamp", "1767337445100"), "2026-01-02T07:04:05.1Z", "utc_timestamp"},
+		"a card has none":       {message(card, `{"biz_card_no":"1"}`), "2026-01-02T07:04:05.678Z", "utc_timestamp"},
+		"a card that has one":   {message(card, `{"biz_card_no":"1","event_time":"1672740605"}`), "2023-01-03T10:10:05Z", ""},
+		"an unknown message":    {message("alipay.nobody.knows", `{}`), "2026-01-02T07:04:05.678Z", "utc_timestamp"},
+		"flat":                  {flat(), "2026-01-02T07:04:05Z", "notify_time"},
+		"flat with both":        {flat().With("utc_timestamp", "1767337445678"), "2026-01-02T07:04:05.678Z", "utc_timestamp"},
+		"flat with neither":     {flat().Without("notify_time"), "2026-01-02T07:04:06.009Z", "received"},
+		"the day before":        {flat().With("notify_time", "2026-01-01 07:59:59"), "2025-12-31T23:59:59Z", "notify_time"},
+		"生活号":                   {gateway("<CreateTime>1672740605064</CreateTime>"), "2023-01-03T10:10:05.064Z", ""},
+		"生活号, CreateTime, none": {gateway(""), "2026-01-02T07:04:06.009Z", "received"},
+		"生活号, without its key":  {gateway("<CreateTime>1672740605064</CreateTime>").With("biz_content", "<XML><AppId>"+appID+"</AppId><CreateTime>1672740605064</CreateTime></XML>"), "2023-01-03T10:10:05.064Z", ""},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			h, err := event(t, tt.form).Header()
-			if err != nil || h[events.HeaderTime] != tt.want {
-				t.Errorf("%s %q (%v), want %q", events.HeaderTime, h[events.HeaderTime], err, tt.want)
+			e := event(t, tt.form)
+			h, err := e.Header()
+			if source, ok := h[events.HeaderTimeSource]; err != nil || h[events.HeaderTime] != tt.want || source != tt.source || ok != (source != "") {
+				t.Errorf("%s %q by %q (%v), want %q by %q", events.HeaderTime, h[events.HeaderTime], source, err, tt.want, tt.source)
 			}
+			checkReadsBack(t, e)
 		})
+	}
+}
+
+// gateway is a hand-written 生活号 event with these elements in its XML.
+func gateway(elements string) alipaytest.Form {
+	return alipaytest.Form{
+		field("service", events.ServiceNotify), field("sign", "c2ln"), field("sign_type", "RSA2"), field("charset", "UTF-8"),
+		field("biz_content", "<XML><AppId>"+appID+"</AppId><FromAlipayUserId>2088102165945162</FromAlipayUserId>"+elements+"</XML>"),
 	}
 }
 

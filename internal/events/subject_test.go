@@ -105,6 +105,7 @@ func TestCatalogue(t *testing.T) {
 		"order.refunded":   {"alipay.marketing.activity.ordermessage.refunded", "order_no"},
 		"card.open_result": {"alipay.user.opencard.result.notify", "biz_card_no"},
 		trade:              {"trade_status_sync", "out_trade_no"},
+		"account.event":    {events.ServiceNotify, "FromAlipayUserId"},
 	}
 	last := ""
 	for _, k := range events.Kinds() {
@@ -112,8 +113,10 @@ func TestCatalogue(t *testing.T) {
 			t.Errorf("%s stands after %s", k.Name, last)
 		}
 		last = k.Name
-		if k.Title == "" || k.Fact == "" {
-			t.Errorf("%s: no title or no source", k.Name)
+		for what, text := range map[string]string{"title": k.Title, "source": k.Fact, "When": k.When, "Absence": k.Absence, "Query": k.Query} {
+			if text == "" || strings.TrimSpace(text) != text {
+				t.Errorf("%s: %s is %q", k.Name, what, text)
+			}
 		}
 	}
 	for name, w := range want {
@@ -121,8 +124,8 @@ func TestCatalogue(t *testing.T) {
 			t.Errorf("%s: %s %s %s", name, k.Method, k.Key, k.Schema())
 		}
 	}
-	if len(want) != len(typedKinds) {
-		t.Errorf("%d kinds here, %d in typedKinds", len(want), len(typedKinds))
+	if all := len(typedKinds) + len(gatewayKinds); all != len(events.Kinds()) {
+		t.Errorf("the stand-in for Alipay sends %d of the %d kinds", all, len(events.Kinds()))
 	}
 	if k, ok := events.KindByName("voucher"); ok {
 		t.Errorf("found %+v by half a name", k)

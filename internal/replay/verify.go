@@ -207,12 +207,13 @@ func (c *Checker) differences(m events.Stored, form verify.Form, match verify.Ma
 		return names, true
 	}
 	add(m.Fingerprint != e.Fingerprint, "fingerprint")
-	add(!n.SentAt.IsZero() && !m.Time.Equal(e.Time), "time")
+	add(!n.SentAt.IsZero() && (!m.Time.Equal(e.Time) || m.TimeSource != e.TimeSource), "time")
 	if !sameCharset(form) {
 		return names, false // the charset that the HTTP header declared is not stored
 	}
 	add(m.Subject != e.Subject || m.Key != e.Key, "key or subject")
 	add(m.DecodeError != e.DecodeError, "decode error")
+	add(m.DataSchema != e.DataSchema, "schema")
 	add(!bytes.Equal(m.Data, e.Data), "data")
 	return names, false
 }
