@@ -6,7 +6,7 @@ LDFLAGS := -X alipay-notify/cmd/internal/wire.Version=$(VERSION)
 FUZZTIME ?= 30s
 
 .DEFAULT_GOAL := help
-.PHONY: help build run demo test lint bench fuzz e2e cover tools clean
+.PHONY: help build run demo test lint bench fuzz e2e conformance cover tools clean
 
 help: ## list what can be made
 	@sed -n 's/^\([a-z0-9]*\):.*## \(.*\)/  make \1	\2/p' Makefile | expand -t 16
@@ -33,9 +33,12 @@ bench: ## run all benchmarks
 fuzz: ## fuzz every target for FUZZTIME (30s)
 	scripts/fuzz.sh $(FUZZTIME)
 
-e2e: ## test the built commands against real servers (needs redis-server)
+e2e: ## test the built commands against real servers (needs redis-server, node and npm)
 	$(GO) build -o bin/nats-server github.com/nats-io/nats-server/v2
 	ALIPAY_NOTIFY_NATS_SERVER=$(CURDIR)/bin/nats-server scripts/test.sh -v -tags e2e -count=1 ./e2e/...
+
+conformance: ## check documents and examples with other people's tools (needs node and npm)
+	scripts/conformance.sh
 
 cover: ## write coverage.out and print the total
 	$(GO) test -coverpkg=./... -coverprofile=coverage.out ./...
