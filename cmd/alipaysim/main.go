@@ -1,6 +1,7 @@
 // Command alipaysim is a stand-in for Alipay, for development and tests: it
-// makes keys, and sends notifications of every type, signed as Alipay signs
-// them and retried on Alipay's schedule. See alipaysim --help.
+// makes keys, sends notifications of every type, signed as Alipay signs them and
+// retried on Alipay's schedule, and answers OpenAPI calls with real state. See
+// alipaysim --help.
 package main
 
 import (
@@ -30,16 +31,18 @@ func rootCommand() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "alipaysim",
 		Short: "A stand-in for Alipay, for development and tests",
-		Long: `alipaysim plays Alipay towards a receiver: it signs notifications with a key
-of its own, delivers them, and retries on Alipay's schedule.
+		Long: `alipaysim plays Alipay: it signs notifications with a key of its own, delivers
+them, and retries on Alipay's schedule; and it answers the OpenAPI calls that
+cause them.
 
 Its keys are for development. A receiver takes them when its configuration says
 dev: true, and refuses to start with them otherwise.`,
 		Example: `  alipaysim keys                    make the keys, once
   alipaysim send voucher.created    send one notification to a local receiver
-  alipaysim send --list             show what can be sent`,
+  alipaysim send --list             show what can be sent
+  alipaysim serve                   answer OpenAPI calls on this machine`,
 		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true},
 	}
-	root.AddCommand(keysCommand(), sendCommand())
+	root.AddCommand(keysCommand(), sendCommand(), serveCommand())
 	return root
 }

@@ -37,7 +37,7 @@ func keyDir(t *testing.T) string {
 
 func TestHelpHasExamples(t *testing.T) {
 	t.Parallel()
-	for _, args := range [][]string{{"--help"}, {"keys", "--help"}, {"send", "--help"}} {
+	for _, args := range [][]string{{"--help"}, {"keys", "--help"}, {"send", "--help"}, {"serve", "--help"}} {
 		got := runLine(t.Context(), args...)
 		if got.code != 0 || got.stderr != "" || !strings.Contains(got.stdout, "Examples:\n  alipaysim ") {
 			t.Errorf("%v: exit %d, stderr %q, stdout:\n%s", args, got.code, got.stderr, got.stdout)
@@ -48,8 +48,10 @@ func TestHelpHasExamples(t *testing.T) {
 func TestUsageErrors(t *testing.T) {
 	t.Parallel()
 	const help = "Try: alipaysim send --help\n"
+	const serveHelp = "Try: alipaysim serve --help\n"
 	dir := keyDir(t)
 	key := "--key=" + filepath.Join(dir, alipayPrivateKey)
+	app := "--app-key=" + filepath.Join(dir, appPublicKey)
 	for line, want := range map[string]string{
 		"nonsense":                  "alipaysim: unknown command \"nonsense\" for \"alipaysim\"\nTry: alipaysim --help\n",
 		"keys extra":                "alipaysim: unknown command \"extra\" for \"alipaysim keys\"\nTry: alipaysim keys --help\n",
@@ -83,6 +85,23 @@ func TestUsageErrors(t *testing.T) {
 		"send account.event --notify-id 1 " + key:      "alipaysim: account.event: notifications of the 生活号 gateway have no notify_id\n" + help,
 		"send card.open_result --key " + filepath.Join(dir, aesKeyFile): "alipaysim: --key: " + filepath.Join(dir, aesKeyFile) +
 			": no PEM block found\n" + help,
+
+		"serve extra":                              "alipaysim: unknown command \"extra\" for \"alipaysim serve\"\n" + serveHelp,
+		"serve --listen 8088":                      "alipaysim: --listen: address 8088: missing port in address\n" + serveHelp,
+		"serve --url ftp://x/":                     "alipaysim: --url \"ftp://x/\": want http:// or https:// and a host\n" + serveHelp,
+		"serve --url http://%zz":                   "alipaysim: --url: parse \"http://%zz\": invalid URL escape \"%zz\"\n" + serveHelp,
+		"serve --time-scale NaN":                   "alipaysim: --time-scale NaN: want more than 0\n" + serveHelp,
+		"serve --operation-delay 0":                "alipaysim: --operation-delay 0s: want more than 0\n" + serveHelp,
+		"serve --app-cert x":                       "alipaysim: --app-cert needs --alipay-cert and --alipay-root-cert\n" + serveHelp,
+		"serve --encrypt-notifications":            "alipaysim: --encrypt-notifications needs --aes-key\n" + serveHelp,
+		"serve --api-fault html":                   "alipaysim: --api-fault: fault \"html\": want KIND=PROBABILITY, such as throttle=0.05\n" + serveHelp,
+		"serve --key nowhere.pem":                  "alipaysim: --key: there is no file nowhere.pem\nTry: alipaysim keys\n",
+		"serve --app-key 2=nix " + key:             "alipaysim: --app-key: there is no file nix\nTry: alipaysim keys\n",
+		"serve --aes-key 2=nix " + key + " " + app: "alipaysim: --aes-key: app 2 has neither --app-key nor --app-cert\n" + serveHelp,
+		"serve --drop 2 " + key + " " + app:        "alipaysim: drop 2: want a probability, 0 to 1\n" + serveHelp,
+		"serve --journal nix/x " + key + " " + app: "alipaysim: --journal: open nix/x: no such file or directory\n" + serveHelp,
+		"serve " + key + " " + app + " " + app:     "alipaysim: --app-key: app 2021000000000001 has a key or certificate already\n" + serveHelp,
+		"serve --alipay-cert nix --alipay-root-cert nix --app-cert 3=x " + key: "alipaysim: --alipay-cert: there is no file nix\nTry: alipaysim keys\n",
 	} {
 		t.Run(line, func(t *testing.T) {
 			t.Parallel()
