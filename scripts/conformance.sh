@@ -34,3 +34,8 @@ step conformance/asyncapi npm ci --silent --no-audit --no-fund
 step conformance/asyncapi node check.mjs
 step conformance/asyncapi node --test
 step conformance/cloudevents-js npm ci --silent --no-audit --no-fund
+
+step examples/node npm ci --silent --no-audit --no-fund
+step examples/node npm run --silent check
+go build -o bin/nats-server github.com/nats-io/nats-server/v2
+ALIPAY_NOTIFY_NATS_SERVER=$root/bin/nats-server step examples/node npm test --silent
