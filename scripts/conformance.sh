@@ -30,6 +30,8 @@ for mod in */*/go.mod */go.mod; do
 	step "$dir" go test ./...
 done
 
+step examples/go ./generate.sh --check
+
 step conformance/asyncapi npm ci --silent --no-audit --no-fund
 step conformance/asyncapi node check.mjs
 step conformance/asyncapi node --test
