@@ -180,9 +180,9 @@ func (r *receiver) watch(ctx context.Context) {
 // sayReadiness logs a change of readiness. It gives what was said last.
 func (r *receiver) sayReadiness(said string) string {
 	why := strings.Join(r.health.reasons(), "; ")
-	switch {
-	case why == said:
-	case why == "":
+	switch why {
+	case said:
+	case "":
 		r.log.Info().Msg("ready")
 	default:
 		r.log.Warn().Str("why", why).Msg("not ready")
