@@ -183,7 +183,9 @@ func checkCapture(t *testing.T, c captures, i int, e *jetstream.RawStreamMsg, bo
 		"ce-source":          {"/alipay/2017072700094770"},
 		"ce-type":            {"alipay.open.auth.appauth.cancel"},
 		"ce-time":            {time.UnixMilli(ms).UTC().Format(time.RFC3339Nano)},
+		"ce-timesource":      {"utc_timestamp"}, // its content says nothing of a time
 		"ce-datacontenttype": {"application/json"},
+		"ce-dataschema":      {"urn:alipay-notify:schema:other.alipay_open_auth_appauth_cancel:v1"},
 		"ce-receivedtime":    {header(e, "ce-receivedtime")}, // the caller looks at it
 		"Nats-Msg-Id":        {"2017072700094770:" + params["notify_id"]},
 		"Alipay-Fingerprint": {fingerprint("2017072700094770", "alipay.open.auth.appauth.cancel", data)},
