@@ -3,34 +3,15 @@
 package e2e
 
 import (
-	"encoding/json"
 	"fmt"
-	"net"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/redis/go-redis/v9"
 )
-
-// freePort is a port that the kernel has just given away and got back. Another
-// process may take it before it is used, so who can, tries again.
-func freePort(t testing.TB) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	_, port, err := net.SplitHostPort(l.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return port
-}
 
 // redisServer is a real redis-server that keeps its port when it is started
 // again, and forgets everything else: it writes nothing to the disk.
@@ -43,40 +24,31 @@ type redisServer struct {
 
 func startRedis(t testing.TB) *redisServer {
 	t.Helper()
-	s := &redisServer{dir: t.TempDir()}
-	for range 5 {
-		s.port = freePort(t)
-		if s.client != nil {
-			s.client.Close()
-		}
-		s.client = redis.NewClient(&redis.Options{Addr: "127.0.0.1:" + s.port})
-		t.Cleanup(func() { s.client.Close() })
-		if s.begin(t) {
-			return s
-		}
-	}
-	t.Fatalf("redis-server does not start:\n%s", s.out)
-	return nil
+	s := &redisServer{dir: t.TempDir(), port: heldPort(t)}
+	s.client = redis.NewClient(&redis.Options{Addr: "127.0.0.1:" + s.port})
+	t.Cleanup(func() { s.client.Close() })
+	s.begin(t)
+	return s
 }
 
-// begin starts the server and tells whether it answers.
-func (s *redisServer) begin(t testing.TB) bool {
+// begin starts the server and waits until it answers.
+func (s *redisServer) begin(t testing.TB) {
 	t.Helper()
 	s.process = start(t, "redis-server", tools.redis, "--bind", "127.0.0.1", "--port", s.port, "--dir", s.dir,
 		"--save", "", "--appendonly", "no", "--maxmemory-policy", "noeviction")
 	eventually(t, "redis-server answers", func() bool {
-		return s.ended() || s.client.Ping(t.Context()).Err() == nil
+		if s.ended() {
+			t.Fatalf("redis-server does not start:\n%s", s.out)
+		}
+		return s.client.Ping(t.Context()).Err() == nil
 	})
-	return !s.ended()
 }
 
 // restart kills the server where it still runs and starts it on the same port.
 func (s *redisServer) restart(t testing.TB) {
 	t.Helper()
 	s.kill()
-	if !s.begin(t) {
-		t.Fatalf("redis-server does not start again:\n%s", s.out)
-	}
+	s.begin(t)
 }
 
 func (s *redisServer) url() string { return "redis://127.0.0.1:" + s.port }
@@ -100,18 +72,12 @@ func (s *redisServer) keys(t testing.TB) []string {
 type natsServer struct {
 	*process
 	dir  string
-	port string // -1 lets the server choose, before the first start
-}
-
-// newNATS prepares a server without starting it.
-func newNATS(t testing.TB, port string) *natsServer {
-	t.Helper()
-	return &natsServer{dir: t.TempDir(), port: port}
+	port string
 }
 
 func startNATS(t testing.TB) *natsServer {
 	t.Helper()
-	s := newNATS(t, "-1")
+	s := &natsServer{dir: t.TempDir(), port: heldPort(t)}
 	s.begin(t)
 	return s
 }
@@ -120,26 +86,16 @@ func startNATS(t testing.TB) *natsServer {
 func (s *natsServer) begin(t testing.TB) {
 	t.Helper()
 	// The sum of the streams' limits may be more than a small disk has.
-	text := fmt.Sprintf("listen: \"127.0.0.1:%s\"\nports_file_dir: %q\njetstream: { store_dir: %q, max_file_store: 1TB }\n", s.port, s.dir, s.dir)
+	text := fmt.Sprintf("listen: \"127.0.0.1:%s\"\njetstream: { store_dir: %q, max_file_store: 1TB }\n", s.port, s.dir)
 	file := filepath.Join(s.dir, "nats.conf")
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	s.process = start(t, "nats-server", tools.nats, "-c", file)
-	ports := filepath.Join(s.dir, fmt.Sprintf("%s_%d.ports", filepath.Base(tools.nats), s.cmd.Process.Pid))
-	eventually(t, "nats-server says its port", func() bool {
+	eventually(t, "JetStream answers", func() bool {
 		if s.ended() {
 			t.Fatalf("nats-server does not start:\n%s", s.out)
 		}
-		raw, err := os.ReadFile(ports)
-		var said struct{ NATS []string }
-		if err != nil || json.Unmarshal(raw, &said) != nil || len(said.NATS) == 0 {
-			return false
-		}
-		s.port = said.NATS[0][strings.LastIndex(said.NATS[0], ":")+1:]
-		return true
-	})
-	eventually(t, "JetStream answers", func() bool {
 		nc, err := nats.Connect(s.url())
 		if err != nil {
 			return false

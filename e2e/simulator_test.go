@@ -16,7 +16,7 @@ import (
 func TestSimulatorRetries(t *testing.T) {
 	t.Parallel()
 	config, keys := developmentConfig(t)
-	config.keys["http.listen"] = "127.0.0.1:" + freePort(t)
+	config.keys["http.listen"] = "127.0.0.1:" + heldPort(t)
 	url := "http://" + config.keys["http.listen"].(string) + "/alipay/notify"
 
 	// A hundred times as fast: the first retry comes after 1.2 s, the next ones
