@@ -6,10 +6,10 @@ LDFLAGS := -X alipay-notify/cmd/internal/wire.Version=$(VERSION)
 FUZZTIME ?= 30s
 
 .DEFAULT_GOAL := help
-.PHONY: help build run demo test lint bench fuzz e2e conformance cover tools clean
+.PHONY: help build run demo test lint bench bench-e2e fuzz e2e chaos conformance cover tools clean
 
 help: ## list what can be made
-	@sed -n 's/^\([a-z0-9]*\):.*## \(.*\)/  make \1	\2/p' Makefile | expand -t 16
+	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  make \1	\2/p' Makefile | expand -t 20
 
 build: ## build the commands into bin/
 	$(GO) build -ldflags '$(LDFLAGS)' -o bin/ ./cmd/...
@@ -30,12 +30,19 @@ lint: tools ## check style, import direction and formatting
 bench: ## run all benchmarks
 	$(GO) test -run '^$$' -bench . -benchmem ./...
 
+bench-e2e: ## compare with what others would write, on real servers (BENCH=full, short, size, soak)
+	scripts/bench-e2e.sh $(BENCH)
+
 fuzz: ## fuzz every target for FUZZTIME (30s)
 	scripts/fuzz.sh $(FUZZTIME)
 
 e2e: ## test the built commands against real servers (needs redis-server, node and npm)
 	$(GO) build -o bin/nats-server github.com/nats-io/nats-server/v2
 	ALIPAY_NOTIFY_NATS_SERVER=$(CURDIR)/bin/nats-server scripts/test.sh -v -tags e2e -count=1 ./e2e/...
+
+chaos: ## break everything around two receivers, by SEED for DURATION, or play a SCENARIO (needs redis-server)
+	$(GO) build -o bin/ ./chaos
+	bin/chaos $(if $(SEED),-seed $(SEED)) $(if $(DURATION),-duration $(DURATION)) $(if $(SCENARIO),-scenario $(SCENARIO)) $(CHAOSFLAGS)
 
 conformance: ## check documents and examples with other people's tools (needs node and npm)
 	scripts/conformance.sh

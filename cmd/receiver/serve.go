@@ -112,9 +112,9 @@ func (r *receiver) start(ctx context.Context, keys wire.Keys) error {
 	if err != nil {
 		return err
 	}
-	r.pipeline = ingest.New(ingest.Options{
+	r.pipeline = ingest.New(broken(r.redis, ingest.Options{
 		Once: once, Key: dedupe.Key, Publisher: r.publisher, Keeper: r.keeper, MaxSignedAge: r.cfg.HTTP.MaxSignedAge,
-	}, keys.Apps...)
+	}), keys.Apps...)
 	r.useCerts(keys)
 	endpoint := server.New(r.pipeline, server.Options{
 		Path:           r.cfg.HTTP.Path,

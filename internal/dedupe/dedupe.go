@@ -219,6 +219,7 @@ func (r *Redis) Do(ctx context.Context, key, fingerprint string, fn func(ctx con
 	}
 	// At this point a crash leaves at most our lease, which ends by itself before
 	// the sender tries again.
+	fault.Point("after-claim")
 	if err := ctx.Err(); err != nil {
 		r.release(ctx, a)
 		return "", "", cancelled(key, err)
@@ -244,6 +245,7 @@ func (r *Redis) run(ctx context.Context, a *attempt, fn func(ctx context.Context
 	}
 	// At this point the event is stored: a crash leaves event and lease. From here
 	// on nothing may fail, and the claim must not be released any more.
+	fault.Point("before-commit")
 	stored = true
 	switch {
 	case !a.commit:
@@ -327,6 +329,9 @@ func (r *Redis) Settle(ctx context.Context) error {
 // commit remembers a success. It runs when ctx has ended, too: the sender
 // hanging up is the very case in which the same notification comes again.
 func (r *Redis) commit(ctx context.Context, a *attempt, place string) {
+	// At this point the sender may have been told "success": a crash leaves event
+	// and lease all the same.
+	fault.Point("in-commit")
 	found, err := r.call(context.WithoutCancel(ctx), commitScript, a.key, a.lease, millis(r.opts.Retention), commitValue(a.fingerprint, place))
 	r.settled(OpCommit, a, found, err)
 }

@@ -22,6 +22,7 @@ const (
 	opCompare = "compare"
 	opCommit  = "commit"
 	opRelease = "release"
+	opHolds   = "holds"
 )
 
 // mishap is how one call goes wrong.
@@ -144,12 +145,19 @@ func (s *fakeStream) place(sequence uint64) string {
 }
 
 // holds tells whether a place still stands.
-func (s *fakeStream) holds(place string) bool {
+func (s *fakeStream) holds(ctx context.Context, place string) (bool, error) {
+	switch s.mishaps.take(opHolds) {
+	case failed, lost, untagged:
+		return false, errMishap
+	case hung:
+		<-ctx.Done()
+		return false, context.Cause(ctx)
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	life, number, _ := strings.Cut(place, "/")
 	sequence, err := strconv.ParseUint(number, 10, 64)
-	return err == nil && life == strconv.Itoa(s.life) && sequence <= uint64(len(s.stored))
+	return err == nil && life == strconv.Itoa(s.life) && sequence <= uint64(len(s.stored)), nil
 }
 
 // recreate makes the stream anew: nothing is left of it.
@@ -215,7 +223,7 @@ func (s *fakeStream) police(ctx context.Context, e events.Event) {
 // fakeOnce is dedupe.Redis without Redis, after the contract of dedupe.Do.
 type fakeOnce struct {
 	mishaps *mishaps
-	holds   func(place string) bool
+	holds   func(ctx context.Context, place string) (bool, error)
 
 	mu     sync.Mutex
 	last   int // token
@@ -229,7 +237,7 @@ type entry struct {
 	place       string
 }
 
-func newFakeOnce(m *mishaps, holds func(string) bool) *fakeOnce {
+func newFakeOnce(m *mishaps, holds func(context.Context, string) (bool, error)) *fakeOnce {
 	return &fakeOnce{mishaps: m, holds: holds, keys: make(map[string]entry)}
 }
 
@@ -270,7 +278,7 @@ func (o *fakeOnce) claim(ctx context.Context, key string, mine entry) (found ent
 	case failed:
 		return entry{}, false, nil
 	case lost:
-		_, _, _ = o.look(key, mine) // it happened, and nobody hears of it
+		_, _, _ = o.look(ctx, key, mine) // it happened, and nobody hears of it
 		return entry{}, false, nil
 	case hung:
 		<-ctx.Done()
@@ -278,18 +286,24 @@ func (o *fakeOnce) claim(ctx context.Context, key string, mine entry) (found ent
 	case untagged:
 		return entry{}, false, errMishap
 	}
-	return o.look(key, mine)
+	return o.look(ctx, key, mine)
 }
 
-func (o *fakeOnce) look(key string, mine entry) (found entry, asked bool, err error) {
+func (o *fakeOnce) look(ctx context.Context, key string, mine entry) (found entry, asked bool, err error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	old, there := o.keys[key]
 	switch {
 	case there && old.token != 0:
 		return old, false, fault.Errorf(fault.InFlight, "lease", "another holder has the lease")
-	case there && o.holds(old.place):
-		return old, false, nil
+	case there:
+		held, err := o.holds(ctx, old.place)
+		if err != nil {
+			return entry{}, false, fault.Errorf(fault.Unavailable, "holds", "claim: %w", err)
+		}
+		if held {
+			return old, false, nil
+		}
 	}
 	o.keys[key] = mine
 	return entry{}, true, nil

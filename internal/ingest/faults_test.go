@@ -41,6 +41,10 @@ var faultTests = []struct {
 	{"compare fails", map[string]mishap{opPublish: lost, opCompare: failed}, uncertain, uncertain},
 	{"compare hangs", map[string]mishap{opPublish: lost, opCompare: hung}, uncertain, uncertain},
 
+	// Redis remembers, and nobody can say whether it is still true.
+	{"holds fails", map[string]mishap{opHolds: failed}, ingest.Accepted, unavailable},
+	{"holds hangs", map[string]mishap{opHolds: hung}, ingest.Accepted, unavailable},
+
 	{"commit fails", map[string]mishap{opCommit: failed}, ingest.Accepted, inFlight},
 	{"commit's answer is lost", map[string]mishap{opCommit: lost}, ingest.Accepted, ingest.Duplicate},
 	{"commit hangs", map[string]mishap{opCommit: hung}, ingest.Accepted, inFlight},

@@ -234,7 +234,7 @@ func newRedisOnce(h *harness) once {
 	client.AddHook(hook{h.mishaps})
 	r, err := dedupe.New(client, dedupe.Options{
 		Lease: leaseTime, Retention: retention, Timeout: 10 * time.Second,
-		Holds: func(_ context.Context, place string) (bool, error) { return h.stream.holds(place), nil },
+		Holds: h.stream.holds,
 	})
 	if err != nil {
 		h.Fatal(err)

@@ -16,6 +16,7 @@ var errConflict = errors.New("the same id was stored with other content")
 // used before with other content is stored under an id of its own: swallowing
 // it would lose a notification, and nobody could prove which one was right.
 func (p *Pipeline) store(ctx context.Context, e events.Event, res *Result) {
+	fault.Point("before-claim")
 	err := p.storeOnce(ctx, e, res)
 	if errors.Is(err, errConflict) {
 		e = e.AsConflict()
@@ -25,6 +26,7 @@ func (p *Pipeline) store(ctx context.Context, e events.Event, res *Result) {
 	if err != nil {
 		res.fail(err)
 	}
+	fault.Point("before-answer")
 }
 
 func (p *Pipeline) storeOnce(ctx context.Context, e events.Event, res *Result) error {

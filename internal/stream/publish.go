@@ -92,6 +92,8 @@ func (p *Publisher) Publish(ctx context.Context, e events.Event) (events.Receipt
 		return events.Receipt{}, fault.Errorf(fault.Unavailable, "no_acks", "the stream does not confirm what it takes; one event a second is tried")
 	}
 	ack, err := p.client.js.PublishMsg(ctx, msg, jetstream.WithRetryAttempts(0))
+	// At this point a crash leaves the event, and nobody has heard of it.
+	fault.Point("before-ack")
 	if errors.Is(err, context.DeadlineExceeded) {
 		p.acks.miss(time.Now())
 	} else {

@@ -1,0 +1,135 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+)
+
+// lead is the node that leads the stream.
+func (b *breaking) lead() (*natsNode, error) {
+	n, err := b.lab.nats.leader(b.life)
+	if err == nil {
+		b.tell("%s", n.name)
+	}
+	return n, err
+}
+
+// some are n nodes of chance.
+func (b *breaking) some(count int) []*natsNode {
+	var picked []*natsNode
+	for _, i := range b.random.Perm(len(b.lab.nats.nodes))[:count] {
+		n := b.lab.nats.nodes[i]
+		b.tell("%s", n.name)
+		picked = append(picked, n)
+	}
+	return picked
+}
+
+func (b *breaking) killNodes(nodes ...*natsNode) error {
+	for _, n := range nodes {
+		n.kill()
+	}
+	b.wait()
+	return nil
+}
+
+func (b *breaking) stopNodes(nodes ...*natsNode) error {
+	for _, n := range nodes {
+		n.pause()
+	}
+	b.wait()
+	return nil
+}
+
+func killNode(b *breaking) error { return b.killNodes(b.some(1)...) }
+
+func killTwo(b *breaking) error { return b.killNodes(b.some(2)...) }
+
+func killLeader(b *breaking) error {
+	n, err := b.lead()
+	if err != nil {
+		return err
+	}
+	return b.killNodes(n)
+}
+
+func stopLeader(b *breaking) error {
+	n, err := b.lead()
+	if err != nil {
+		return err
+	}
+	return b.stopNodes(n)
+}
+
+func stopTwo(b *breaking) error { return b.stopNodes(b.some(2)...) }
+
+func stutterNode(b *breaking) error { return b.stutter(b.some(1)[0].unit) }
+
+func stepDown(b *breaking) error {
+	ctx, cancel := context.WithTimeout(b.life, 5*time.Second)
+	defer cancel()
+	return b.lab.nats.api(ctx, "STREAM.LEADER.STEPDOWN."+eventStream, struct{}{}, nil)
+}
+
+func fillStream(b *breaking) error {
+	if err := b.lab.nats.limit(b.life, 0); err != nil {
+		return err
+	}
+	b.wait()
+	return b.lab.nats.limit(b.life, maxBytes)
+}
+
+// fillDisk fills the small disk of one node, and starts the node again when
+// there is room: its JetStream does not come back by itself.
+func fillDisk(b *breaking) error {
+	if b.lab.noDisk != nil {
+		return fmt.Errorf("%w: %w", errSkipped, b.lab.noDisk)
+	}
+	n := b.some(1)[0]
+	if err := n.disk.fill(); err != nil {
+		return err
+	}
+	b.wait()
+	n.kill()
+	return n.disk.empty()
+}
+
+// recreateStream loses the archive, as an operator might, while Redis remembers
+// what was in it.
+func recreateStream(b *breaking) error {
+	old, err := b.lab.nats.endLife(b.life)
+	if err != nil {
+		return err
+	}
+	b.lab.ended(old)
+	b.tell("%d events lost", len(old.events))
+	b.wait()
+	if err := b.lab.provision(b.life); err != nil {
+		return err
+	}
+	b.tell("%d repeats after it", b.lab.sender.repeat(100, b.random))
+	return nil
+}
+
+// restoreStream goes back to a backup that is as old as the fault lasts.
+func restoreStream(b *breaking) error {
+	saved, err := b.lab.nats.save(b.life)
+	if err != nil {
+		return fmt.Errorf("back up: %w", err)
+	}
+	b.wait()
+	old, err := b.lab.nats.endLife(b.life)
+	if err != nil {
+		return err
+	}
+	b.lab.ended(old)
+	if err := b.lab.nats.restore(b.life, saved); err != nil {
+		return fmt.Errorf("restore: %w", err)
+	}
+	if err := b.lab.nats.limit(b.life, maxBytes); err != nil { // it may have been saved with another
+		return err
+	}
+	b.tell("%d repeats after it", b.lab.sender.repeat(100, b.random))
+	return nil
+}
