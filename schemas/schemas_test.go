@@ -23,7 +23,7 @@ import (
 const draft = "https://json-schema.org/draft/2020-12/schema"
 
 // notEvents are the schemas of other things than events.
-var notEvents = map[string]bool{"audit.record": true}
+var notEvents = map[string]bool{"audit.record": true, "expectation": true}
 
 type schema struct {
 	name     string // entity.action

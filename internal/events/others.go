@@ -39,6 +39,15 @@ func (o Other) describes(n Notification, content string, data []byte) bool {
 	})
 }
 
+// FieldNames are the names of its known fields.
+func (o Other) FieldNames() []string {
+	var names []string
+	for _, f := range o.fields {
+		names = append(names, strings.TrimSuffix(f, "[]"))
+	}
+	return names
+}
+
 func (o Other) knows(name string) bool {
 	return slices.ContainsFunc(o.fields, func(f string) bool { return strings.TrimSuffix(f, "[]") == name })
 }

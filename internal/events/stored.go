@@ -17,6 +17,9 @@ func (s Stored) Replayed() bool { return s.first(HeaderReplayJob) != "" }
 // ReplayJob is the job that replayed the message, or empty.
 func (s Stored) ReplayJob() string { return unescape(s.first(HeaderReplayJob)) }
 
+// ReplayReason is why it was replayed, in the operator's words, or empty.
+func (s Stored) ReplayReason() string { return unescape(s.first(HeaderReplayReason)) }
+
 func (s Stored) first(name string) string {
 	if v := s.Header[name]; len(v) > 0 {
 		return v[0]

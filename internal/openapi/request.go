@@ -74,6 +74,9 @@ func (c *Client) Plan(r Request) (Plan, error) {
 		Repeat: p.op.Repeat, Number: p.number, Unknown: p.unknown, Causes: p.op.Causes,
 	}
 	for _, s := range p.secrets {
+		if s == "" { // it would be found between any two characters
+			continue
+		}
 		plan.URL = strings.ReplaceAll(plan.URL, escape(string(s)), masked)
 		for name, value := range plan.Public {
 			plan.Public[name] = redact(value, s)

@@ -1,9 +1,12 @@
 // Package replay is about stored events that somebody wants to see or send
-// again: which ones are meant. A Selection says so in the words that every verb
-// shares. It narrows the reading on the server as far as subjects can, and
-// decides the rest on each message.
+// again: which ones are meant, what sending them would do, and the sending, as a
+// job whose record lets another process go on with it. A Selection says what is
+// meant in the words that every verb shares. It narrows the reading on the server
+// as far as subjects can, and decides the rest on each message.
 //
-// The package does no I/O, and knows neither flags nor formats.
+// The package reaches the archive, the records and the targets through the
+// interfaces that it declares. It prints nothing, asks nothing, and knows neither
+// flags nor formats.
 package replay
 
 import (

@@ -40,6 +40,7 @@ type Client struct {
 	nc     *nats.Conn
 	js     jetstream.JetStream
 	closed chan struct{} // closed when the connection is, for whatever reason
+	denied denials
 }
 
 // Connect opens a connection that reconnects for ever. Nothing is ever kept in
@@ -64,7 +65,10 @@ func Connect(o ConnectOptions) (*Client, error) {
 		nats.ConnectHandler(func(*nats.Conn) { observe("connected", nil) }),
 		nats.ReconnectHandler(func(*nats.Conn) { observe("reconnected", nil) }),
 		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) { observe("disconnected", err) }),
-		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) { observe("error", err) }),
+		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
+			c.denied.hear(err)
+			observe("error", err)
+		}),
 		nats.ClosedHandler(func(*nats.Conn) { close(c.closed) }),
 	}
 	if o.Creds != "" {

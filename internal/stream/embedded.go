@@ -167,10 +167,13 @@ func (e *Embedded) Token() string { return e.token }
 func (e *Embedded) URL() string { return "nats://" + e.server.Addr().String() }
 
 // FreeDisk is the free space of the disk that holds the data, in bytes.
-func (e *Embedded) FreeDisk() (int64, error) {
+func (e *Embedded) FreeDisk() (int64, error) { return FreeDisk(e.dir) }
+
+// FreeDisk is the free space of the disk that holds a folder, in bytes.
+func FreeDisk(dir string) (int64, error) {
 	var s syscall.Statfs_t
-	if err := syscall.Statfs(e.dir, &s); err != nil {
-		return 0, fmt.Errorf("free space of %s: %w", e.dir, err)
+	if err := syscall.Statfs(dir, &s); err != nil {
+		return 0, fmt.Errorf("free space of %s: %w", dir, err)
 	}
 	return int64(s.Bavail) * int64(s.Bsize), nil //nolint:unconvert,gosec // the types differ between systems
 }

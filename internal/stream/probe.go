@@ -28,8 +28,11 @@ func (c *Client) Probe(ctx context.Context) error {
 	if !c.Connected() {
 		return errors.New("not connected to NATS")
 	}
-	_, err := c.js.PublishMsg(ctx, nats.NewMsg(probeSubject), jetstream.WithRetryAttempts(0),
-		jetstream.WithExpectStream(Events), jetstream.WithExpectLastSequence(math.MaxInt64))
+	err := c.ask(ctx, askTimeout, func(ctx context.Context) error {
+		_, err := c.js.PublishMsg(ctx, nats.NewMsg(probeSubject), jetstream.WithRetryAttempts(0),
+			jetstream.WithExpectStream(Events), jetstream.WithExpectLastSequence(math.MaxInt64))
+		return err
+	})
 	if api, ok := errors.AsType[*jetstream.APIError](err); !ok || api.ErrorCode != jetstream.JSErrCodeStreamWrongLastSequence {
 		return fmt.Errorf("%s does not take events: %w", Events, errProbe(err))
 	}

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 )
@@ -153,7 +154,8 @@ func covers(want, have string) bool {
 }
 
 // Apply carries out the changes of a plan, in order. It stops at the first
-// failure; what was done before stays, and a new plan goes on from there.
+// failure; what was done before stays, and a new plan goes on from there. That
+// this user may not change streams is ErrDenied.
 // What is stuck does not keep the rest from being done, but is an error in the
 // end: the plan is not fulfilled, and a second one would say the same.
 func (c *Client) Apply(ctx context.Context, changes []Change) error {
@@ -166,18 +168,24 @@ func (c *Client) Apply(ctx context.Context, changes []Change) error {
 		if len(change.Differences) == len(change.Stuck) && !change.Create || sealed {
 			continue
 		}
-		var err error
-		switch {
-		case change.bucket != nil:
-			_, err = c.js.CreateKeyValue(ctx, *change.bucket)
-		case change.Create:
-			_, err = c.js.CreateStream(ctx, change.config)
-		default:
-			_, err = c.js.UpdateStream(ctx, change.config)
-		}
-		if err != nil {
+		if err := c.ask(ctx, applyTimeout, func(ctx context.Context) error { return c.apply(ctx, change) }); err != nil {
 			return fmt.Errorf("%s: %w", change, err)
 		}
 	}
 	return errors.Join(stuck...)
+}
+
+// applyTimeout covers a cluster that places one stream.
+const applyTimeout = 30 * time.Second
+
+func (c *Client) apply(ctx context.Context, change Change) (err error) {
+	switch {
+	case change.bucket != nil:
+		_, err = c.js.CreateKeyValue(ctx, *change.bucket)
+	case change.Create:
+		_, err = c.js.CreateStream(ctx, change.config)
+	default:
+		_, err = c.js.UpdateStream(ctx, change.config)
+	}
+	return err
 }

@@ -25,6 +25,7 @@ type ReadOptions struct {
 	Follow   bool      // go on with what comes, until ctx ends
 	OnlyNew  bool      // with Follow: leave out what is stored already
 	Began    func()    // called once nothing that is stored from now on can be missed; or nil
+	Light    bool      // read as much of the headers as a selection needs; see decodeLight
 }
 
 // Read hands the messages of a stream to fn in their order, each once, decoded.
@@ -42,12 +43,16 @@ func (c *Client) Read(ctx context.Context, o ReadOptions, fn func(events.Stored)
 		return nil
 	}
 	r := &reading{client: c, options: o, last: last}
-	if err := r.open(ctx); err != nil {
+	if err := c.ask(ctx, openTimeout, r.open); err != nil {
 		return fault.Errorf(fault.Unavailable, "no_consumer", "read %s: %w", o.Stream, err)
 	}
 	defer func() { r.close(ctx) }()
 	if o.Began != nil {
 		o.Began()
+	}
+	read := decode
+	if o.Light {
+		read = decodeLight
 	}
 	if !o.Follow && r.consumer.CachedInfo().NumPending == 0 {
 		return nil
@@ -57,7 +62,7 @@ func (c *Client) Read(ctx context.Context, o ReadOptions, fn func(events.Stored)
 		if err != nil || msg == nil {
 			return err
 		}
-		if err := fn(decode(msg.Subject(), msg.Headers(), msg.Data(), meta.Sequence.Stream, meta.Timestamp)); err != nil {
+		if err := fn(read(msg.Subject, msg.Header, msg.Data, meta.Sequence.Stream, meta.Timestamp)); err != nil {
 			return err
 		}
 		if !o.Follow && (meta.NumPending == 0 || meta.Sequence.Stream == last) {
@@ -85,10 +90,15 @@ const getTimeout = 5 * time.Second
 // leaderMessage reads a message from the stream's leader. The library would ask
 // any replica where the stream allows it, and a replica may lag.
 func (c *Client) leaderMessage(ctx context.Context, stream string, sequence uint64) (*jetstream.RawStreamMsg, error) {
-	ctx, cancel := context.WithTimeout(ctx, getTimeout)
-	defer cancel()
-	request := fmt.Sprintf(`{"seq":%d}`, sequence)
-	reply, err := c.nc.RequestWithContext(ctx, "$JS.API.STREAM.MSG.GET."+stream, []byte(request))
+	return c.askLeader(ctx, stream, fmt.Sprintf(`{"seq":%d}`, sequence))
+}
+
+func (c *Client) askLeader(ctx context.Context, stream, request string) (*jetstream.RawStreamMsg, error) {
+	var reply *nats.Msg
+	err := c.ask(ctx, getTimeout, func(ctx context.Context) (err error) {
+		reply, err = c.nc.RequestWithContext(ctx, "$JS.API.STREAM.MSG.GET."+stream, []byte(request))
+		return err
+	})
 	if err != nil {
 		return nil, fault.Errorf(fault.Unavailable, "no_stream", "ask the stream: %w", err)
 	}
@@ -139,6 +149,20 @@ func decode(subject string, header nats.Header, data []byte, sequence uint64, at
 		s.Problem = events.HeaderID + ": it has none, so it is no event of ours"
 	}
 	return s
+}
+
+// decodeLight is decode for what goes on as it is: what a selection looks at is
+// read, and the request (Raw) and everything else stays in the headers. Most of
+// the time of a long reading would go there.
+func decodeLight(subject string, header nats.Header, data []byte, sequence uint64, at time.Time) events.Stored {
+	e, _ := events.ParseHeader(func(name string) string { // nothing that could be wrong is asked for
+		switch name {
+		case events.HeaderID, events.HeaderSource, events.HeaderSubject, events.HeaderConflict:
+			return header.Get(name)
+		}
+		return ""
+	}, subject, data)
+	return events.Stored{Event: e, Sequence: sequence, StoredAt: at.UTC(), Header: header}
 }
 
 // eventSubject tells whether what is stored there should be an event. Audit

@@ -50,7 +50,7 @@ type reading struct {
 	last    uint64 // the last sequence when the reading began
 
 	consumer jetstream.Consumer
-	iter     jetstream.MessagesContext
+	puller   *puller
 	seen     uint64 // messages of this consumer that came
 	suspect  bool   // the server has sent more than came, or is about to
 
@@ -97,17 +97,17 @@ func (r *reading) open(ctx context.Context) error {
 	// One message may be larger than what is usually asked for, and would never
 	// come if not even it were asked for.
 	limit := max(fetchBytes, 2*int(r.client.nc.MaxPayload()))
-	iter, err := consumer.Messages(jetstream.PullMaxMessagesWithBytesLimit(fetchMessages, limit))
+	p, err := r.client.pull(r.options.Stream, consumer.CachedInfo().Name, limit, r.idleCheck())
 	if err != nil {
 		return err
 	}
-	r.consumer, r.iter, r.seen, r.suspect = consumer, iter, 0, false
+	r.consumer, r.puller, r.seen, r.suspect = consumer, p, 0, false
 	return nil
 }
 
 // close takes back what open made. Where that fails the server does it itself.
 func (r *reading) close(ctx context.Context) {
-	r.iter.Stop()
+	r.puller.stop()
 	if !r.client.Connected() {
 		return
 	}
@@ -116,16 +116,17 @@ func (r *reading) close(ctx context.Context) {
 	_ = r.client.js.DeleteConsumer(ctx, r.options.Stream, r.consumer.CachedInfo().Name)
 }
 
-// next gives the next message, or none at the end.
-func (r *reading) next(ctx context.Context) (jetstream.Msg, *jetstream.MsgMetadata, error) {
-	idle := idleCheck
+func (r *reading) idleCheck() time.Duration {
 	if r.options.Follow {
-		idle = idleCheckFollow
+		return idleCheckFollow
 	}
+	return idleCheck
+}
+
+// next gives the next message, or none at the end.
+func (r *reading) next(ctx context.Context) (*nats.Msg, *nats.MsgMetadata, error) {
 	for {
-		wait, cancel := context.WithTimeout(ctx, idle)
-		msg, err := r.iter.Next(jetstream.NextContext(wait))
-		cancel()
+		msg, err := r.puller.next(ctx, r.idleCheck())
 		if ctx.Err() != nil {
 			return nil, nil, context.Cause(ctx)
 		}
@@ -142,7 +143,7 @@ func (r *reading) next(ctx context.Context) (jetstream.Msg, *jetstream.MsgMetada
 			if err := r.reopen(ctx); err != nil { // what was before it is lost with a connection
 				return nil, nil, err
 			}
-		case errors.Is(err, context.DeadlineExceeded), errors.Is(err, jetstream.ErrNoHeartbeat):
+		case errors.Is(err, errIdle):
 			end, err = r.idle(ctx)
 		default:
 			err = r.reopen(ctx)
@@ -153,7 +154,7 @@ func (r *reading) next(ctx context.Context) (jetstream.Msg, *jetstream.MsgMetada
 	}
 }
 
-func (r *reading) take(msg jetstream.Msg, meta *jetstream.MsgMetadata) (jetstream.Msg, *jetstream.MsgMetadata, error) {
+func (r *reading) take(msg *nats.Msg, meta *nats.MsgMetadata) (*nats.Msg, *nats.MsgMetadata, error) {
 	r.seen++
 	r.suspect, r.away = false, time.Time{}
 	if !r.options.Follow && meta.Sequence.Stream > r.last {

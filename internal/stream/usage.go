@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
 )
 
 // Usage is how full a stream is.
@@ -17,6 +19,14 @@ type Usage struct {
 	LastSeq  uint64
 }
 
+// Percent is how much of MaxBytes is used, or -1 without a limit.
+func (u Usage) Percent() int {
+	if u.MaxBytes <= 0 {
+		return -1
+	}
+	return int(u.Bytes * 100 / uint64(u.MaxBytes)) //nolint:gosec // a share
+}
+
 // Usage reads the size of ALIPAY_EVENTS.
 func (c *Client) Usage(ctx context.Context) (Usage, error) { return c.UsageOf(ctx, Events) }
 
@@ -26,10 +36,29 @@ func (c *Client) UsageOf(ctx context.Context, stream string) (Usage, error) {
 	if err != nil {
 		return Usage{}, fmt.Errorf("read %s: %w", stream, err)
 	}
-	info := s.CachedInfo()
+	return usageOf(s.CachedInfo()), nil
+}
+
+func usageOf(info *jetstream.StreamInfo) Usage {
 	return Usage{
 		Messages: info.State.Msgs, Bytes: info.State.Bytes, MaxBytes: info.Config.MaxBytes,
 		First: info.State.FirstTime, Last: info.State.LastTime,
 		FirstSeq: info.State.FirstSeq, LastSeq: info.State.LastSeq,
-	}, nil
+	}
+}
+
+// Account reads how much of its disk the account uses, and may use: 0 without a
+// limit.
+func (c *Client) Account(ctx context.Context) (used, limit uint64, err error) {
+	err = c.ask(ctx, askTimeout, func(ctx context.Context) error {
+		info, err := c.js.AccountInfo(ctx)
+		if err == nil {
+			used, limit = info.Store, uint64(max(0, info.Limits.MaxStore))
+		}
+		return err
+	})
+	if err != nil {
+		return 0, 0, fmt.Errorf("read the account: %w", err)
+	}
+	return used, limit, nil
 }

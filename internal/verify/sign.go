@@ -66,6 +66,9 @@ func (k PrivateKey) Sign(text []byte) (string, error) {
 	return base64.StdEncoding.EncodeToString(sig), nil
 }
 
+// Signer signs for whoever makes signing strings of his own, as the OpenAPI client.
+func (k PrivateKey) Signer() crypto.Signer { return k.key }
+
 // PublicBase64 is the public half as the console shows it.
 func (k PrivateKey) PublicBase64() string { return k.public }
 

@@ -159,7 +159,7 @@ func TestPayloadsAreTheSchemas(t *testing.T) {
 	}
 	for _, f := range files {
 		name, ok := strings.CutSuffix(f.Name(), ".v1.json")
-		if !ok || strings.HasPrefix(name, "asyncapi") {
+		if !ok || strings.HasPrefix(name, "asyncapi") || name == "expectation" { // of a bucket, to which nobody subscribes
 			continue
 		}
 		text, err := schemas.FS.ReadFile(f.Name())
