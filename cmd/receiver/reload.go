@@ -12,8 +12,6 @@ import (
 const (
 	// reloadEvery is how often the key files are looked at.
 	reloadEvery = 30 * time.Second
-	// certWarning is when Alipay issues the next certificate (PROTOCOL.md 3.3).
-	certWarning = 30 * 24 * time.Hour
 	// rememberTimeout bounds the keeping of one key in ALIPAY_KEYS.
 	rememberTimeout = 5 * time.Second
 )
@@ -131,7 +129,7 @@ func (r *receiver) useCerts(keys wire.Keys) {
 		}
 	})
 	for _, c := range keys.Certs {
-		if time.Until(c.NotAfter) < certWarning {
+		if time.Until(c.NotAfter) < wire.CertWarning {
 			r.log.Warn().Str("app_id", c.AppID).Str("sn", c.SN).Time("not_after", c.NotAfter).
 				Msg("Alipay's certificate ends soon: download the new one and put it beside the old one")
 		}

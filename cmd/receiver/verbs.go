@@ -13,7 +13,6 @@ import (
 	"alipay-notify/cmd/internal/wire"
 	"alipay-notify/internal/cli"
 	"alipay-notify/internal/config"
-	"alipay-notify/internal/dedupe"
 	"alipay-notify/internal/stream"
 )
 
@@ -97,57 +96,23 @@ func provision(cmd *cobra.Command, client *stream.Client, layout stream.Layout, 
 	if err != nil {
 		return cli.Failedf("receiver check", "%w", err)
 	}
-	type row struct {
-		Stream      string   `json:"stream"`
-		Action      string   `json:"action"`
-		Differences []string `json:"differences"`
-		Shrinks     []string `json:"shrinks"`
-		Note        string   `json:"note,omitempty"`
-	}
-	out := cli.NewPrinter(cmd.OutOrStdout(), format, "STREAM", "ACTION", "DETAIL")
-	var shrinks []string
-	for _, c := range changes {
-		r := row{Stream: c.Stream, Action: "none", Differences: []string{}, Shrinks: append([]string{}, c.Shrinks...), Note: c.Note}
-		if c.Create {
-			r.Action = "create"
-		} else if c.Pending() {
-			r.Action = "update"
-		}
-		for _, d := range c.Differences {
-			r.Differences = append(r.Differences, d.String())
-		}
-		for _, s := range c.Shrinks {
-			shrinks = append(shrinks, c.Stream+" "+s)
-		}
-		detail := strings.Join(r.Differences, "; ")
-		if r.Note != "" {
-			detail = r.Note
-		}
-		if err := out.Row(r, r.Stream, r.Action, detail); err != nil {
-			return err
-		}
-	}
-	if err := out.Close(); err != nil {
+	if err := wire.PrintChanges(cli.NewPrinter(cmd.OutOrStdout(), format, wire.ChangesHead...), changes); err != nil {
 		return err
 	}
 	if dry {
 		return nil
 	}
-	if len(shrinks) > 0 && !shrink {
+	if shrinks := wire.Shrinks(changes); len(shrinks) > 0 && !shrink {
 		return cli.Declinedf("receiver provision --shrink    # drops what is stored beyond the new limits", "this would drop stored messages: %s", strings.Join(shrinks, "; "))
 	}
 	if err := client.Apply(ctx, changes); err != nil {
-		return cli.Failedf("receiver provision --dry-run", "%w", err)
+		try := "receiver provision --dry-run"
+		if as, denied := wire.Denied(err, "provision"); denied {
+			try = as
+		}
+		return cli.Failedf(try, "%w", err)
 	}
 	return nil
-}
-
-// finding is one line of check.
-type finding struct {
-	Check  string `json:"check"`
-	State  string `json:"state"` // ok, warn or fail
-	Detail string `json:"detail"`
-	Try    string `json:"try,omitempty"`
 }
 
 func checkCommand(load loader) *cobra.Command {
@@ -161,21 +126,8 @@ func checkCommand(load loader) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			out := cli.NewPrinter(cmd.OutOrStdout(), format, "CHECK", "STATE", "DETAIL")
-			failed := 0
-			for _, f := range check(cmd.Context(), cfg) {
-				if f.State == "fail" {
-					failed++
-				}
-				detail := f.Detail
-				if f.Try != "" {
-					detail += "    Try: " + f.Try
-				}
-				if err := out.Row(f, f.Check, f.State, detail); err != nil {
-					return err
-				}
-			}
-			if err := out.Close(); err != nil {
+			failed, _, err := wire.PrintFindings(cli.NewPrinter(cmd.OutOrStdout(), format, wire.FindingsHead...), check(cmd.Context(), cfg))
+			if err != nil {
 				return err
 			}
 			if failed > 0 {
@@ -188,114 +140,12 @@ func checkCommand(load loader) *cobra.Command {
 	return cmd
 }
 
-func check(ctx context.Context, cfg config.Config) []finding {
+func check(ctx context.Context, cfg config.Config) []wire.Finding {
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
-	findings := []finding{{Check: "configuration", State: "ok", Detail: fmt.Sprintf("%d apps", len(cfg.Apps))}}
-	if cfg.Dev {
-		findings = append(findings, finding{"configuration", "warn", "dev is true: development keys are trusted", "dev: false in production"})
+	client, nats := wire.CheckNATS(ctx, cfg, "alipay-notify check")
+	if client != nil {
+		client.Close()
 	}
-	findings = append(findings, checkKeys(cfg)...)
-	findings = append(findings, checkRedis(ctx, cfg)...)
-	return append(findings, checkNATS(ctx, cfg)...)
-}
-
-func checkKeys(cfg config.Config) []finding {
-	keys, err := wire.LoadKeys(cfg)
-	var all []finding
-	if err != nil {
-		for line := range strings.SplitSeq(err.Error(), "\n") {
-			all = append(all, finding{"keys", "fail", line, "copy the Alipay public key (支付宝公钥) from the console"})
-		}
-		return all
-	}
-	for _, a := range keys.Apps {
-		var ids []string
-		for _, k := range a.Verifier.Keys() {
-			ids = append(ids, k.ID)
-		}
-		all = append(all, finding{"keys", "ok", fmt.Sprintf("app %s: Alipay keys %s, %d AES keys, own key %t", a.ID, strings.Join(ids, " "), len(a.AESKeys), a.Gateway != nil), ""})
-	}
-	for _, c := range keys.Certs {
-		left := time.Until(c.NotAfter)
-		f := finding{"certificates", "ok", fmt.Sprintf("app %s: certificate %s is valid until %s", c.AppID, c.SN, c.NotAfter.Format(time.DateOnly)), ""}
-		if left < certWarning {
-			f.State, f.Try = "warn", "download alipayCertPublicKey_RSA2.crt from the console and put it beside the old one in alipay_certs"
-		}
-		all = append(all, f)
-	}
-	return all
-}
-
-func checkRedis(ctx context.Context, cfg config.Config) []finding {
-	client, err := wire.OpenRedis(cfg)
-	if err != nil {
-		return []finding{{"redis", "fail", err.Error(), "redis.url and redis.ca"}}
-	}
-	if client == nil {
-		return []finding{{"redis", "ok", "not configured: the stream's own window (26 h) does the dedupe", ""}}
-	}
-	defer client.Close() //nolint:errcheck // nothing is pending
-	details, err := dedupe.Check(ctx, client)
-	if err != nil {
-		return []finding{{"redis", "fail", err.Error(), "start Redis, or correct redis.url"}}
-	}
-	all := []finding{{"redis", "ok", "reachable", ""}}
-	for _, d := range details {
-		if wrong, warned := strings.CutPrefix(d, "warning: "); warned {
-			all = append(all, finding{"redis", "warn", wrong, ""})
-		} else {
-			all = append(all, finding{"redis", "ok", d, ""})
-		}
-	}
-	return all
-}
-
-// embeddedRate is what one embedded server is meant for (DESIGN.md section 6).
-const embeddedRate = 5.0
-
-func checkNATS(ctx context.Context, cfg config.Config) []finding {
-	client, err := wire.ConnectTool(cfg, "alipay-notify check")
-	if err != nil && wire.Embedded(cfg) {
-		return []finding{{"nats", "ok", "embedded; it starts with the receiver (" + err.Error() + ")", ""}}
-	}
-	if err != nil {
-		return []finding{{"nats", "fail", err.Error(), "start NATS, or correct nats.url, nats.creds and nats.ca"}}
-	}
-	defer client.Close()
-	diffs, err := client.Check(ctx, wire.Layout(cfg))
-	if err != nil {
-		return []finding{{"nats", "fail", err.Error(), "is JetStream on, and may this user use it?"}}
-	}
-	all := []finding{{"nats", "ok", "reachable at " + client.Server(), ""}}
-	for _, d := range diffs {
-		f := finding{"streams", "warn", d.String(), "receiver provision --dry-run"}
-		if d.Fatal {
-			f.State = "fail"
-		}
-		all = append(all, f)
-	}
-	if len(diffs) == 0 {
-		all = append(all, finding{"streams", "ok", "as the layout says", ""})
-	}
-	return append(all, checkUsage(ctx, cfg, client)...)
-}
-
-func checkUsage(ctx context.Context, cfg config.Config, client *stream.Client) []finding {
-	u, err := client.Usage(ctx)
-	if err != nil {
-		return nil // a missing stream is among the differences
-	}
-	var all []finding
-	if u.MaxBytes > 0 && u.Bytes > uint64(u.MaxBytes)/10*8 {
-		all = append(all, finding{"streams", "warn", fmt.Sprintf("%s is %d %% full; a full stream takes nothing new", stream.Events, u.Bytes*100/uint64(u.MaxBytes)), "raise nats.max_bytes, or lower nats.max_age"})
-	}
-	span := u.Last.Sub(u.First)
-	if rate := float64(u.Messages) / max(span.Seconds(), 1); wire.Embedded(cfg) && span > time.Hour && rate > embeddedRate {
-		all = append(all, finding{"nats", "warn", fmt.Sprintf("%.1f notifications a second on the embedded server, which is meant for some %.0f", rate, embeddedRate), "external servers: nats.url and redis.url"})
-	}
-	if cfg.NATS.Replicas < 3 && !wire.Embedded(cfg) {
-		all = append(all, finding{"nats", "warn", "fewer than three replicas: without sync_always on the server, a power failure can lose what was acknowledged", "nats.replicas: 3"})
-	}
-	return all
+	return slices.Concat(wire.CheckConfig(cfg), wire.CheckKeys(cfg), wire.CheckRedis(ctx, cfg, nil), nats, wire.CheckDurability(cfg, nil))
 }

@@ -8,6 +8,7 @@ import (
 
 	"alipay-notify/cmd/internal/wire"
 	"alipay-notify/internal/cli"
+	"alipay-notify/internal/config"
 	"alipay-notify/internal/events"
 	"alipay-notify/internal/fault"
 	"alipay-notify/internal/replay"
@@ -22,11 +23,18 @@ type archive struct {
 }
 
 func (a *archive) connect(verb string) (*stream.Client, error) {
+	_, client, err := a.open(verb)
+	return client, err
+}
+
+// open is connect for verbs that need the configuration as well.
+func (a *archive) open(verb string) (config.Config, *stream.Client, error) {
 	cfg, err := wire.Config(a.file, a.environ)
 	if err != nil {
-		return nil, err
+		return cfg, nil, err
 	}
-	return wire.ConnectTool(cfg, "alipay-notify replayer "+verb)
+	client, err := wire.ConnectTool(cfg, "alipay-notify replayer "+verb)
+	return cfg, client, err
 }
 
 // errEnough ends a reading: nothing that comes later can be selected.
@@ -36,7 +44,12 @@ var errEnough = errors.New("nothing later is selected")
 // grow with their number. It fills in which part of the stream o is to read, and
 // ends as soon as nothing later can be selected.
 func readSelected(ctx context.Context, client *stream.Client, s replay.Selection, o stream.ReadOptions, fn func(events.Stored) error) error {
-	o.Stream, o.Subjects = stream.Events, s.Filters(events.SubjectRoot)
+	return readPlace(ctx, client, archived, s, o, fn)
+}
+
+// readPlace is readSelected for any stream of events.
+func readPlace(ctx context.Context, client *stream.Client, p place, s replay.Selection, o stream.ReadOptions, fn func(events.Stored) error) error {
+	o.Stream, o.Subjects = p.stream, s.Filters(p.root)
 	o.FromSeq, o.FromTime = s.FirstSeq, s.Since
 	pick := s.Picker()
 	err := client.Read(ctx, o, func(m events.Stored) error {
@@ -82,6 +95,9 @@ func readingError(ctx context.Context, err error) error {
 		return nil
 	case ctx.Err() != nil:
 		return cli.Failedf("", "interrupted")
+	case errors.Is(err, stream.ErrDenied):
+		try, _ := wire.Denied(err, "replayer")
+		return cli.Failedf(try, "%w", err)
 	case fault.KindOf(err) == fault.Unavailable:
 		return cli.Failedf(checkFirst, "%w", err)
 	}

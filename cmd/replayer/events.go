@@ -15,17 +15,22 @@ import (
 func eventsCommand(a *archive) *cobra.Command {
 	var values flagValues
 	var format cli.Format
+	var look revealFlags
 	cmd := &cobra.Command{
 		Use:   "events",
 		Short: "List stored events",
-		Long:  "List stored events, the oldest first." + flagsHelp + rowHelp,
+		Long:  "List stored events, the oldest first." + flagsHelp + revealHelp + rowHelp,
 		Example: `  replayer events --since 2h
   replayer events --type voucher.created --key 2026080100
   replayer events --type 'other.*' --since 2026-08-01 --until 2026-08-02 -o ndjson
-  replayer events --seq 1000- --limit 20`,
+  replayer events --seq 1000- --limit 20
+  replayer events --key 2026080100 -o json --reveal --reason INC-42    # with personal data`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			selection, err := values.selection(cmd)
+			if err == nil {
+				err = look.check(cmd, false)
+			}
 			if err != nil {
 				return err
 			}
@@ -34,15 +39,19 @@ func eventsCommand(a *archive) *cobra.Command {
 				return err
 			}
 			defer client.Close()
-			return list(cmd, client, selection, format)
+			return look.run(cmd, client, stream.Events, selection.App, func(context.Context) error {
+				return list(cmd, client, selection, format, look.reveal)
+			})
 		},
 	}
+	addReveal(cmd.Flags(), &look)
 	return selectingCommand(cmd, &values, &format)
 }
 
-func list(cmd *cobra.Command, client *stream.Client, s replay.Selection, format cli.Format) error {
+func list(cmd *cobra.Command, client *stream.Client, s replay.Selection, format cli.Format, reveal bool) error {
 	ctx := cmd.Context()
 	out := newRowPrinter(cmd.OutOrStdout(), format, tableHead...)
+	out.reveal = reveal
 	err := readSelected(ctx, client, s, stream.ReadOptions{}, out.print)
 	if err == nil && out.rows == 0 {
 		nothingMatched(ctx, cmd.ErrOrStderr(), client, stream.Events, "events")

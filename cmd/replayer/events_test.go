@@ -137,7 +137,7 @@ func testEventsObjects(t *testing.T, s *site) {
 		"type": "voucher.created", "ce_type": "alipay.marketing.activity.message.created", "id": "n-created",
 		"app_id": s.app.ID, "source": "/alipay/" + s.app.ID, "key": keyOne,
 		"time": first.Time.Format("2006-01-02T15:04:05.000Z"), "received_at": first.ReceivedAt.Format("2006-01-02T15:04:05.000Z"),
-		"conflict": "", "decode_error": "", "dedupe": "stream", "replay_job": "",
+		"conflict": "", "decode_error": "", "dedupe": "stream", "replay_job": "", "masked": true,
 		"fingerprint": first.Fingerprint, "proof": first.Proof, "data": objects[0]["data"],
 	}
 	if diff := cmp.Diff(want, objects[0]); diff != "" {
@@ -150,7 +150,7 @@ func testEventsObjects(t *testing.T, s *site) {
 		4: {"conflict": "n-created"},
 		5: {"replay_job": "job-1", "id": "n-stopped"},
 		6: {"decode_error": "the field activity_id is missing, empty or no text", "type": "other.alipay_marketing_activity_message_used", "key": ""},
-		8: {"id": "stray\x1b[2J", "type": "", "data": map[string]any{"_base64": "bm8gSlNPTiAbWzMxbQ=="}},
+		8: {"id": "stray\x1b[2J", "type": "", "data": map[string]any{"_base64": events.Hidden}},
 	} {
 		for name, value := range want {
 			if diff := cmp.Diff(value, objects[i][name]); diff != "" {
@@ -256,7 +256,7 @@ func TestBrokenStdout(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
 	s.receive(t, "voucher.created", alipaytest.Options{NotifyID: "n"})
-	for _, line := range []string{"events", "events -o json", "events -o ndjson", "show n", "show n -o ndjson", "show n --raw", "tail --seq 1", "tail --seq 1 -o json"} {
+	for _, line := range []string{"events", "events -o json", "events -o ndjson", "show n", "show n -o ndjson", "show n --raw --reveal", "tail --seq 1", "tail --seq 1 -o json"} {
 		var stderr bytes.Buffer
 		args := append(strings.Fields(line), "--config", s.config)
 		if code := run(t.Context(), args, brokenPipe{}, &stderr, nil); code != 1 || !strings.HasSuffix(stderr.String(), "replayer: broken pipe\n") {

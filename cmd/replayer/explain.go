@@ -2,6 +2,8 @@ package main
 
 import (
 	"bytes"
+	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -26,6 +28,7 @@ type explainOptions struct {
 	app         string
 	contentType string
 	strings     bool
+	look        revealFlags
 	format      cli.Format
 }
 
@@ -43,24 +46,29 @@ the configuration. Anything else is an ID, which is looked for in the archive,
 the quarantine and the rejects; --seq N --in STREAM names one message instead.
 
 A cause that is "proved" was undone on a copy, and the signature then fitted.
-The output holds what the request holds, personal data included.
+Of a file the output holds what the request holds, personal data included. Of a
+stored request that is masked, signing strings wholly, without --reveal, which
+leaves a record on ALIPAY_AUDIT before anything is shown.
 
 Exit code 0: it would be taken. 1: it would not, or there is no such request.`,
 		Example: `  replayer explain request.form
-  replayer rejects show --seq 7 --raw | replayer explain -
+  replayer rejects show --seq 7 --raw --reveal | replayer explain -
   replayer explain --seq 7 --in rejects
   replayer explain request.form --strings      # also the signing strings`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := o.look.check(cmd, false); err != nil {
+				return err
+			}
 			cfg, err := wire.Config(a.file, a.environ)
 			if err != nil {
 				return err
 			}
-			in, err := o.input(cmd, a, args)
+			in, stored, err := o.input(cmd, a, args)
 			if err != nil {
 				return err
 			}
-			return o.explain(cmd, cfg, in)
+			return o.explain(cmd, cfg, in, stored && !o.look.reveal)
 		},
 	}
 	cmd.Flags().StringVar(&o.seq, "seq", "", "this sequence `N` of the stream that --in names")
@@ -68,33 +76,35 @@ Exit code 0: it would be taken. 1: it would not, or there is no such request.`,
 	cmd.Flags().StringVar(&o.app, "app", "", "the `app_id` in the URL that the request was posted to")
 	cmd.Flags().StringVar(&o.contentType, "content-type", "", "the Content-Type `header` that it had")
 	cmd.Flags().BoolVar(&o.strings, "strings", false, "also print the signing strings that were tried")
+	addReveal(cmd.Flags(), &o.look)
 	cli.AddFormat(cmd.Flags(), &o.format)
+	completeFixed(cmd, "in", "events", quarantine.verb, rejects.verb)
+	completeFixed(cmd, "output", formats...)
 	return cmd
 }
 
-// input finds the request that is meant.
-func (o explainOptions) input(cmd *cobra.Command, a *archive, args []string) (explain.Input, error) {
-	in := explain.Input{PathApp: o.app, ContentType: o.contentType, At: time.Now()}
-	var err error
+// input finds the request that is meant, and tells whether it is a stored one.
+func (o explainOptions) input(cmd *cobra.Command, a *archive, args []string) (in explain.Input, stored bool, err error) {
+	in = explain.Input{PathApp: o.app, ContentType: o.contentType, At: time.Now()}
 	switch {
 	case (len(args) == 1) == (o.seq != ""):
-		return in, cli.Usagef(help(cmd), "one FILE, - or ID, or --seq N")
+		return in, false, cli.Usagef(help(cmd), "one FILE, - or ID, or --seq N")
 	case len(args) == 1 && args[0] == "-":
 		in.Body, err = readCapped(cmd.InOrStdin())
-		return in, err
+		return in, false, err
 	case len(args) == 1:
 		file, err := os.Open(args[0])
 		if err == nil {
 			defer file.Close() //nolint:errcheck // nothing was written
 			in.Body, err = readCapped(file)
-			return in, err
+			return in, false, err
 		}
 		if !errors.Is(err, os.ErrNotExist) {
-			return in, cli.Failedf("", "%w", err)
+			return in, false, cli.Failedf("", "%w", err)
 		}
-		return in, o.find(cmd, a, replay.RawSelection{ID: args[0]}, &in)
+		return in, true, o.find(cmd, a, replay.RawSelection{ID: args[0]}, &in)
 	}
-	return in, o.find(cmd, a, replay.RawSelection{Seq: o.seq, Limit: 1}, &in)
+	return in, true, o.find(cmd, a, replay.RawSelection{Seq: o.seq, Limit: 1}, &in)
 }
 
 // readCapped reads a little more than explain looks at, so that it can say so.
@@ -120,6 +130,12 @@ func (o explainOptions) find(cmd *cobra.Command, a *archive, raw replay.RawSelec
 		return err
 	}
 	defer client.Close()
+	return o.look.run(cmd, client, cmp.Or(o.in, "events, quarantine, rejects"), "", func(context.Context) error {
+		return o.findIn(cmd, client, raw, in)
+	})
+}
+
+func (o explainOptions) findIn(cmd *cobra.Command, client *stream.Client, raw replay.RawSelection, in *explain.Input) error {
 	if o.in == "" || o.in == "events" {
 		if found, err := o.findEvent(cmd, client, raw, in); found || err != nil {
 			return err
@@ -180,7 +196,7 @@ func (o explainOptions) findRefused(cmd *cobra.Command, client *stream.Client, k
 
 // explain judges the request with what can be loaded of the keys: a key file
 // that cannot be used may be the very cause.
-func (o explainOptions) explain(cmd *cobra.Command, cfg config.Config, in explain.Input) error {
+func (o explainOptions) explain(cmd *cobra.Command, cfg config.Config, in explain.Input, masked bool) error {
 	keys, err := wire.LoadKeys(cfg)
 	if err != nil {
 		fmt.Fprintf(cmd.ErrOrStderr(), "replayer: not all keys can be used: %s\n", cli.Clean(err.Error()))
@@ -192,6 +208,9 @@ func (o explainOptions) explain(cmd *cobra.Command, cfg config.Config, in explai
 		})
 	}
 	report := explain.Explain(in)
+	if masked {
+		maskReport(&report)
+	}
 	if o.format == cli.Table {
 		var b bytes.Buffer
 		writeReport(&b, report, o.strings)
@@ -208,4 +227,36 @@ func (o explainOptions) explain(cmd *cobra.Command, cfg config.Config, in explai
 		return cli.Failedf("", "the receiver would not take this request")
 	}
 	return nil
+}
+
+// maskReport hides personal data in a report about a stored request.
+func maskReport(r *explain.Report) {
+	for i := range r.Fields {
+		f := &r.Fields[i]
+		f.Value = events.MaskValue(f.Name, f.Value)
+		if f.Base64 != "" {
+			f.Value, f.Base64 = events.Hidden, events.Hidden
+		}
+	}
+	for i := range r.Candidates {
+		maskCandidate(&r.Candidates[i])
+	}
+	if r.Repaired != nil {
+		maskCandidate(r.Repaired)
+	}
+	for i := range r.Steps {
+		r.Steps[i].Detail = events.MaskText(r.Steps[i].Detail)
+	}
+	for i := range r.Causes {
+		r.Causes[i].What = events.MaskText(r.Causes[i].What)
+		r.Causes[i].Try = events.MaskText(r.Causes[i].Try)
+	}
+}
+
+// maskCandidate hides a signing string: it is the whole request in one text.
+func maskCandidate(c *explain.Candidate) {
+	c.SigningString = events.Hidden
+	if c.Base64 != "" {
+		c.Base64 = events.Hidden
+	}
 }

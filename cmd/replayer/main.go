@@ -42,6 +42,8 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer, environ [
 	}
 	root.PersistentFlags().StringVar(&a.file, "config", "", "configuration file (default $ALIPAY_NOTIFY_CONFIG, else ./alipay-notify.yaml)")
 	root.AddCommand(eventsCommand(a), showCommand(a), tailCommand(a), verifyCommand(a),
-		refusedCommand(a, quarantine), refusedCommand(a, rejects), explainCommand(a))
+		refusedCommand(a, quarantine), refusedCommand(a, rejects), explainCommand(a),
+		streamsCommand(a), auditCommand(a), dlqCommand(a), replayCommand(a), jobsCommand(a), doctorCommand(a), cheatCommand(), completionCommand(),
+		queryCommand(a), callCommand(a), reconcileCommand(a))
 	return cli.Main(ctx, root, args, stdout, stderr)
 }

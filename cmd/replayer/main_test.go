@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -205,14 +206,28 @@ func (s *site) replayed(t *testing.T, sequence uint64, job string) {
 
 func TestHelpHasExamples(t *testing.T) {
 	t.Parallel()
-	for _, args := range [][]string{
-		{"--help"}, {"events", "--help"}, {"show", "--help"}, {"tail", "--help"}, {"verify", "--help"},
-		{"rejects", "--help"}, {"rejects", "list", "--help"}, {"quarantine", "show", "--help"}, {"quarantine", "release", "--help"},
-	} {
-		got := runLine(t.Context(), nil, args...)
+	checked := 0
+	var visit func(verb ...string)
+	visit = func(verb ...string) {
+		got := runLine(t.Context(), nil, append(verb, "--help")...)
 		if got.code != 0 || got.stderr != "" || !strings.Contains(got.stdout, "Examples:\n  replayer ") {
-			t.Errorf("%v: exit %d, stderr %q, stdout:\n%s", args, got.code, got.stderr, got.stdout)
+			t.Errorf("%v: exit %d, stderr %q, stdout:\n%s", verb, got.code, got.stderr, got.stdout)
 		}
+		checked++
+		_, below, _ := strings.Cut(got.stdout, "Available Commands:\n")
+		for line := range strings.Lines(below) {
+			name, _, _ := strings.Cut(strings.TrimSpace(line), " ")
+			if name == "" {
+				break
+			}
+			if name != "help" { // cobra's own
+				visit(append(slices.Clone(verb), name)...)
+			}
+		}
+	}
+	visit()
+	if checked < 30 {
+		t.Errorf("found %d verbs; they are no longer found", checked)
 	}
 }
 
@@ -279,6 +294,8 @@ func TestUsageErrors(t *testing.T) {
 		"show a b":                          "replayer: one ID at a time: there are 2\n" + showHelp,
 		"show a --id b":                     "replayer: two ids: \"a\" and --id \"b\"\nTry: replayer show a\n",
 		"show a --raw -o json":              "replayer: --raw and -o json exclude each other\n" + showHelp,
+		"show a --raw":                      "replayer: --raw prints the request, and all personal data in it\nTry: the same with --reveal, which is recorded\n",
+		"events --reason x":                 "replayer: --reason and --as go with --reveal\n" + eventsHelp,
 		"show a --seq x":                    "replayer: --seq \"x\": want N, A-B or A-, counted from 1\n" + showHelp,
 		"tail --until 2h":                   "replayer: --until \"2h\": nothing more can come that was stored before\nTry: replayer events --until 2h\n",
 		"tail --limit -3":                   "replayer: --limit \"-3\": want 0 (all) or more\nTry: replayer tail --help\n",

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"time"
@@ -124,10 +125,13 @@ func showRefusedCommand(a *archive, k refusedKind) *cobra.Command {
 		Long: `Show everything that is kept of the requests under a notify_id, or at a --seq:
 why it was refused, where it came from, and the body.
 
--o json and ndjson print what list does, and: headers (name to value, as stored),
-and body, or body_base64 where the body is no text.`,
+The body is masked (***) without --reveal, which leaves a record on ALIPAY_AUDIT
+before anything is shown. "replayer explain" says what is in it.
+
+-o json and ndjson print what list does, and: masked, headers (name to value, as
+stored), and body, or body_base64 where the body is no text.`,
 		Example: `  replayer ` + k.verb + ` show --seq 7
-  replayer ` + k.verb + ` show --seq 7 --raw > request.form    # byte for byte; replayer explain reads it`,
+  replayer ` + k.verb + ` show --seq 7 --reveal --raw > request.form    # byte for byte; replayer explain reads it`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			var err error
 			if values.flagValues, err = values.named(cmd, args, o); err != nil {
@@ -142,9 +146,12 @@ and body, or body_base64 where the body is no text.`,
 				return err
 			}
 			defer client.Close()
-			return showRefused(cmd, client, k, selection, o)
+			return o.look.run(cmd, client, k.stream, selection.App, func(context.Context) error {
+				return showRefused(cmd, client, k, selection, o)
+			})
 		},
 	}
+	addReveal(cmd.Flags(), &o.look)
 	cmd.Flags().BoolVar(&o.raw, "raw", false, "print the body alone, byte for byte")
 	return selectingRefused(cmd, &values, &o.format)
 }
@@ -166,11 +173,11 @@ func showRefused(cmd *cobra.Command, client *stream.Client, k refusedKind, s rep
 			}
 			return nil
 		case o.format != cli.Table:
-			return objects.Row(newRefusedShowRow(r))
+			return objects.Row(newRefusedShowRow(r, o.look.reveal))
 		case found > 1:
 			fmt.Fprintln(stdout)
 		}
-		return newRefusedShowRow(r).write(stdout)
+		return newRefusedShowRow(r, o.look.reveal).write(stdout)
 	})
 	switch {
 	case found == 0 && err == nil:
@@ -180,7 +187,7 @@ func showRefused(cmd *cobra.Command, client *stream.Client, k refusedKind, s rep
 	case o.raw && err != nil:
 		return err
 	case o.raw && found > 1:
-		return cli.Failedf("replayer "+k.verb+" show --raw --seq "+sequences[0],
+		return cli.Failedf("replayer "+k.verb+" show --raw --reveal --seq "+sequences[0],
 			"--raw is for one request; this selects %d, at the sequences %s", found, strings.Join(sequences, ", "))
 	case o.raw:
 		return writeAll(stdout, first.Body)

@@ -12,6 +12,7 @@ import (
 	"unicode/utf8"
 
 	"alipay-notify/internal/cli"
+	"alipay-notify/internal/events"
 	"alipay-notify/internal/replay"
 )
 
@@ -39,13 +40,18 @@ type refusedRow struct {
 }
 
 func newRefusedRow(r replay.Refused) refusedRow {
-	return refusedRow{
+	row := refusedRow{
 		Sequence: r.Stored.Sequence, StoredAt: formatTime(r.Stored.StoredAt), ReceivedAt: formatTime(r.ReceivedAt),
 		Subject: r.Stored.Subject, AppID: r.App, Outcome: r.Outcome, Reason: r.Reason, Detail: r.Detail,
 		Source: r.Source, PathApp: r.PathApp, ContentType: r.ContentType,
 		NotifyID: r.NotifyID, Type: r.Type, ClaimedID: r.Claimed,
 		Fingerprint: r.Fingerprint, Proof: r.Proof, Bytes: len(r.Body), Problem: r.Problem,
 	}
+	// What a stranger chose may be anything; a row is in no need of user ids.
+	for _, text := range []*string{&row.ClaimedID, &row.PathApp, &row.ContentType, &row.Detail} {
+		*text = events.MaskText(*text)
+	}
+	return row
 }
 
 // refusedRowHelp is refusedRow for the help texts.
@@ -76,15 +82,23 @@ func (r refusedRow) cells() []string {
 // refusedShowRow is what show prints besides.
 type refusedShowRow struct {
 	refusedRow
+	Masked  bool              `json:"masked"`                // the body is hidden
 	Headers map[string]string `json:"headers"`               // as stored
 	Body    string            `json:"body"`                  // where it is text
 	Base64  string            `json:"body_base64,omitempty"` // where it is not
 }
 
-func newRefusedShowRow(r replay.Refused) refusedShowRow {
+func newRefusedShowRow(r replay.Refused, reveal bool) refusedShowRow {
 	row := refusedShowRow{refusedRow: newRefusedRow(r), Headers: make(map[string]string, len(r.Stored.Header))}
 	for name := range r.Stored.Header {
 		row.Headers[name] = header(r.Stored, name)
+		if !reveal {
+			row.Headers[name] = events.MaskText(row.Headers[name])
+		}
+	}
+	if !reveal {
+		row.Masked, row.Body = true, events.Hidden
+		return row
 	}
 	if utf8.Valid(r.Body) {
 		row.Body = string(r.Body)
@@ -118,7 +132,7 @@ func (r refusedShowRow) write(w io.Writer) error {
 		line("claims", "to be "+r.ClaimedID+", which nothing proves")
 	}
 	line("problem", r.Problem)
-	line("body", fmt.Sprintf("%d bytes; --raw prints them", r.Bytes))
+	line("body", fmt.Sprintf("%d bytes; --raw --reveal prints them", r.Bytes))
 	fmt.Fprintln(&b, "headers")
 	for _, name := range slices.Sorted(maps.Keys(r.Headers)) {
 		fmt.Fprintf(&b, "  %s: %s\n", cli.Clean(name), cli.Clean(r.Headers[name]))

@@ -179,16 +179,16 @@ func TestRefusedShow(t *testing.T) {
 	body := r.refuse(t, s.app.Notification(t, "voucher.created", alipaytest.Options{NotifyID: "n-stale"}), time.Now().Add(-100*time.Hour))
 	gbk := r.refuseBody(t, []byte("notify_id=n-forged&app_id=1&x=\xff\x1b"), "text/plain")
 
-	got := s.run(t, "quarantine", "show", "n-stale").want(t, "show", 0)
+	got := s.run(t, "quarantine", "show", "n-stale", "--reveal").want(t, "show", 0)
 	for _, want := range []string{"outcome      refused stale\n", "detail       signed 100h0m", "notify_id    n-stale\n", "headers\n  Alipay-", "\nbody\n  " + string(body) + "\n"} {
 		if !strings.Contains(got.stdout, want) {
 			t.Errorf("%q is not in:\n%s", want, got.stdout)
 		}
 	}
-	if raw := s.run(t, "quarantine", "show", "--seq", "1", "--raw").want(t, "raw", 0); raw.stdout != string(body) {
+	if raw := s.run(t, "quarantine", "show", "--seq", "1", "--raw", "--reveal").want(t, "raw", 0); raw.stdout != string(body) {
 		t.Errorf("raw: %q", raw.stdout)
 	}
-	if raw := s.run(t, "rejects", "show", "n-forged", "--raw").want(t, "raw", 0); raw.stdout != string(gbk) {
+	if raw := s.run(t, "rejects", "show", "n-forged", "--raw", "--reveal").want(t, "raw", 0); raw.stdout != string(gbk) {
 		t.Errorf("raw: %q", raw.stdout)
 	}
 	people := s.run(t, "rejects", "show", "n-forged").want(t, "people", 0)
@@ -196,9 +196,13 @@ func TestRefusedShow(t *testing.T) {
 		t.Errorf("people:\n%s", people.stdout)
 	}
 	var rows []refusedShowRow
-	if err := json.Unmarshal([]byte(s.run(t, "rejects", "show", "--seq", "1", "-o", "json").stdout), &rows); err != nil || len(rows) != 1 ||
+	if err := json.Unmarshal([]byte(s.run(t, "rejects", "show", "--seq", "1", "-o", "json", "--reveal").stdout), &rows); err != nil || len(rows) != 1 ||
 		rows[0].Body != "" || rows[0].Base64 == "" || rows[0].Headers[events.HeaderKeptContentType] != "text/plain" {
 		t.Errorf("%v: %+v", err, rows)
+	}
+	masked := s.run(t, "quarantine", "show", "n-stale", "-o", "json").want(t, "masked", 0)
+	if err := json.Unmarshal([]byte(masked.stdout), &rows); err != nil || rows[0].Body != events.Hidden || !rows[0].Masked || strings.Contains(masked.stdout, "biz_content") {
+		t.Errorf("masked: %v: %+v", err, rows)
 	}
 	s.run(t, "rejects", "show", "nowhere").want(t, "nowhere", 1, "replayer: no such request on ALIPAY_REJECTS\nTry: replayer rejects list\n")
 	s.run(t, "rejects", "list", "--why", "stale").want(t, "nothing", 0, "nothing matched; ALIPAY_REJECTS holds 1 requests")

@@ -35,6 +35,7 @@ type eventRow struct {
 	Fingerprint string          `json:"fingerprint"`       // the same for every delivery of one notification
 	Proof       string          `json:"proof"`             // which key and rule proved it
 	Problem     string          `json:"problem,omitempty"` // what could not be read of it; only where there is something
+	Masked      bool            `json:"masked"`            // personal data is hidden in this row
 	Data        json.RawMessage `json:"data"`              // the JSON itself; {"_base64": ...} where it is none
 }
 
@@ -44,14 +45,25 @@ const rowHelp = `
 -o json prints an array, -o ndjson one object a line, of:
   sequence, stored_at, subject, type (entity.action), ce_type (Alipay's name),
   id, app_id, source, key, time, received_at, conflict, decode_error, dedupe,
-  replay_job, fingerprint, proof, and data, which is the JSON itself.
+  replay_job, fingerprint, proof, masked, and data, which is the JSON itself.
 Every member is always there, and empty where there is nothing to say; one more,
 problem, says what could not be read of a stored event, and is there only then.`
 
-// newEventRow makes an event printable. Everything that a verb prints of an
-// event (except show --raw, which is evidence) comes from here, so this is the
-// one place where personal data is to be masked.
+// newEventRow makes an event printable, with personal data masked. Everything
+// that a verb prints of an event comes from here, or with --reveal from
+// clearEventRow.
 func newEventRow(m events.Stored) eventRow {
+	row := clearEventRow(m)
+	row.Masked = true
+	for _, text := range []*string{&row.Subject, &row.Key, &row.DecodeError, &row.Problem} {
+		*text = events.MaskText(*text)
+	}
+	row.Data = events.Mask(row.Data)
+	return row
+}
+
+// clearEventRow is newEventRow with personal data.
+func clearEventRow(m events.Stored) eventRow {
 	row := eventRow{
 		Sequence: m.Sequence, StoredAt: formatTime(m.StoredAt), Subject: m.Subject,
 		Type: m.Kind, CEType: m.Type, ID: m.ID, AppID: m.AppID, Source: header(m, events.HeaderSource),
@@ -134,8 +146,9 @@ const flushEvery = 256
 // rowPrinter prints rows as a table or as JSON.
 type rowPrinter struct {
 	*cli.Printer
-	every int // rows of a table that are printed together
-	rows  int
+	every  int  // rows of a table that are printed together
+	reveal bool // print personal data
+	rows   int
 }
 
 func newRowPrinter(w io.Writer, format cli.Format, head ...string) *rowPrinter {
@@ -145,6 +158,9 @@ func newRowPrinter(w io.Writer, format cli.Format, head ...string) *rowPrinter {
 // print prints an event.
 func (p *rowPrinter) print(m events.Stored) error {
 	row := newEventRow(m)
+	if p.reveal {
+		row = clearEventRow(m)
+	}
 	return p.put(row, row.cells()...)
 }
 

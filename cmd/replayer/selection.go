@@ -40,20 +40,24 @@ moment in UTC, not in local time), or a duration back from now (30m, 2h, 7d).
 
 // completeSelection lets a shell complete what has a closed list of values.
 func completeSelection(cmd *cobra.Command) {
-	fixed := func(flag string, values ...string) {
-		// It fails for a flag that does not exist, or twice: the first test finds it.
-		if err := cmd.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp)); err != nil {
-			panic(err)
-		}
-	}
 	var types []string
 	for _, t := range replay.Types() {
 		if !strings.ContainsAny(t, "< ") { // a description, not a value
 			types = append(types, t)
 		}
 	}
-	fixed("type", types...)
-	fixed("output", string(cli.Table), string(cli.JSON), string(cli.NDJSON))
+	completeFixed(cmd, "type", types...)
+	completeFixed(cmd, "output", formats...)
+}
+
+var formats = []string{string(cli.Table), string(cli.JSON), string(cli.NDJSON)}
+
+// completeFixed lets a shell complete a flag from a closed list of values.
+func completeFixed(cmd *cobra.Command, flag string, values ...string) {
+	// It fails for a flag that does not exist, or twice: the first test finds it.
+	if err := cmd.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp)); err != nil {
+		panic(err)
+	}
 }
 
 // selection reads the flags. What is wrong with them is a usage error.

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"bytes"
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -18,6 +20,7 @@ import (
 // showOptions are the flags of show that are its own.
 type showOptions struct {
 	raw    bool
+	look   revealFlags
 	format cli.Format
 }
 
@@ -30,18 +33,26 @@ func showCommand(a *archive) *cobra.Command {
 		Long: `Show every message that is stored under a notify_id (the delivery, what came
 under the same id with other content, replays; --include-replays is always on)
 or at a --seq: headers as stored, the data, and whether the original request is
-there.
+there. An id that is not in the archive is looked for among inferred events and
+what was sent again to one consumer.
+
+Then its lineage: every delivery, replay to all or to one consumer, inferred twin
+(of the same type and key) and quarantined copy.
 
 There is no index of ids: a search reads the archive from its beginning. --since,
---app, --type and --key narrow it, and --limit 1 ends it at the first.
+--app, --type and --key narrow it, and --limit 1 ends it at the first.` + revealHelp + `
 
 -o json prints an array, -o ndjson one object a line, of what "replayer events
---help" lists, and: headers (name to value, as stored), raw_bytes (the size of
-the original request, 0 without one) and raw_error (why it cannot be read).`,
+--help" lists, and: stream, headers (name to value, as stored), raw_bytes (the
+size of the original request, 0 without one), raw_error (why it cannot be read),
+and lineage (not for a range of sequences), each with stream, sequence, stored_at,
+relation (delivery, conflict, replay, inferred, quarantined), id, to, job,
+replay_of and reason.`,
 		Example: `  replayer show 2026080100222091545004711407822111
   replayer show 2026080100222091545004711407822111 --since 2d -o json
   replayer show --seq 1042
-  replayer show --seq 1042 --raw > request.form    # byte for byte`,
+  replayer show --seq 1042 --reveal --reason INC-42          # with personal data; recorded
+  replayer show --seq 1042 --reveal --raw > request.form     # byte for byte`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			selection, err := values.shown(cmd, args, o)
 			if err != nil {
@@ -52,12 +63,15 @@ the original request, 0 without one) and raw_error (why it cannot be read).`,
 				return err
 			}
 			defer client.Close()
-			if o.raw {
-				return showRaw(cmd, client, selection)
-			}
-			return show(cmd, client, selection, o.format)
+			return o.look.run(cmd, client, stream.Events, selection.App, func(context.Context) error {
+				if o.raw {
+					return showRaw(cmd, client, selection)
+				}
+				return show(cmd, client, selection, o)
+			})
 		},
 	}
+	addReveal(cmd.Flags(), &o.look)
 	cmd.Flags().BoolVar(&o.raw, "raw", false, "print the original request alone, byte for byte")
 	return selectingCommand(cmd, &values, &o.format)
 }
@@ -90,30 +104,86 @@ func (v flagValues) named(cmd *cobra.Command, args []string, o showOptions) (fla
 	if o.raw && o.format != cli.Table {
 		return v, cli.Usagef(help(cmd), "--raw and -o %s exclude each other", o.format)
 	}
-	return v, nil
+	return v, o.look.check(cmd, o.raw)
 }
 
-func show(cmd *cobra.Command, client *stream.Client, s replay.Selection, format cli.Format) error {
-	stdout, found := cmd.OutOrStdout(), 0
-	objects := cli.NewPrinter(stdout, format) // in a table there are none
-	err := readSelected(cmd.Context(), client, s, stream.ReadOptions{}, func(m events.Stored) error {
-		found++
-		row := newShowRow(m)
-		if format != cli.Table {
-			return objects.Row(row)
+func show(cmd *cobra.Command, client *stream.Client, s replay.Selection, o showOptions) error {
+	p := &showPrinter{cmd: cmd, format: o.format, reveal: o.look.reveal, objects: cli.NewPrinter(cmd.OutOrStdout(), o.format)}
+	if s.ID != "" || s.FirstSeq == s.LastSeq {
+		p.lineage = newLineage(client)
+	}
+	places := []place{archived}
+	if s.ID != "" && s.FirstSeq == 0 {
+		places = append(places, inferred, resent)
+	}
+	var err error
+	for _, from := range places {
+		err = readPlace(cmd.Context(), client, from, s, stream.ReadOptions{}, func(m events.Stored) error {
+			return p.print(from.stream, m)
+		})
+		if err != nil || p.found > 0 {
+			break
 		}
-		if found > 1 {
-			fmt.Fprintln(stdout)
-		}
-		return row.write(stdout)
-	})
-	if found == 0 {
+	}
+	if p.found == 0 {
 		return cmp.Or(err, notFound(s))
 	}
-	if closeErr := objects.Close(); err == nil {
-		err = closeErr
+	return p.finish(err)
+}
+
+// showPrinter prints messages as they are found, and their lineage. Objects wait
+// for the lineage, which is a part of each.
+type showPrinter struct {
+	cmd     *cobra.Command
+	format  cli.Format
+	reveal  bool
+	objects *cli.Printer // of a table there are none
+	lineage *lineage     // nil where it is not wanted
+	found   int
+	waiting []showRow
+}
+
+func (p *showPrinter) print(name string, m events.Stored) error {
+	row := newShowRow(name, m, p.reveal)
+	p.found++
+	if p.lineage != nil {
+		p.lineage.note(m)
 	}
-	return err
+	stdout := p.cmd.OutOrStdout()
+	switch {
+	case p.format != cli.Table && p.lineage != nil:
+		p.waiting = append(p.waiting, row)
+		return nil
+	case p.format != cli.Table:
+		return p.objects.Row(row)
+	case p.found > 1:
+		fmt.Fprintln(stdout)
+	}
+	return row.write(stdout)
+}
+
+// finish ends the output of a reading that ended with err.
+func (p *showPrinter) finish(err error) error {
+	var relatives []relative
+	if p.lineage != nil && err == nil {
+		var notes []string
+		relatives, notes, err = p.lineage.trace(p.cmd.Context())
+		for _, note := range notes {
+			fmt.Fprintln(p.cmd.ErrOrStderr(), "replayer: lineage: "+cli.Clean(note))
+		}
+	}
+	if p.format == cli.Table && relatives != nil {
+		var b bytes.Buffer
+		writeLineage(&b, relatives)
+		err = cmp.Or(err, writeAll(p.cmd.OutOrStdout(), b.Bytes()))
+	}
+	for _, row := range p.waiting {
+		row.Lineage = relatives
+		if rowErr := p.objects.Row(row); rowErr != nil {
+			return cmp.Or(err, rowErr)
+		}
+	}
+	return cmp.Or(err, p.objects.Close())
 }
 
 // notFound says what was looked for, and where else it may be.
@@ -156,7 +226,7 @@ func showRaw(cmd *cobra.Command, client *stream.Client, s replay.Selection) erro
 		sequences = append(sequences, "...")
 		fallthrough
 	case found > 1:
-		return cli.Failedf("replayer show --raw --seq "+sequences[0], "--raw is for one message; this selects %d, at the sequences %s", found, strings.Join(sequences, ", "))
+		return cli.Failedf("replayer show --raw --reveal --seq "+sequences[0], "--raw is for one message; this selects %d, at the sequences %s", found, strings.Join(sequences, ", "))
 	}
 	if err := rawError(first); err != nil {
 		return cli.Failedf(fmt.Sprintf("replayer show --seq %d", first.Sequence), "the request of the event at %d: %w", first.Sequence, err)

@@ -11,24 +11,38 @@ import (
 
 	"alipay-notify/internal/cli"
 	"alipay-notify/internal/events"
+	"alipay-notify/internal/stream"
 )
 
 // showRow is one message as show -o json and ndjson print it: what every verb
 // prints of an event, and what only show does. The names are a contract.
 type showRow struct {
+	Stream string `json:"stream"` // where the sequence is one: ALIPAY_EVENTS, or where it was found instead
 	eventRow
 	Headers  map[string]string `json:"headers"`             // as stored
 	RawBytes int               `json:"raw_bytes"`           // the size of the original request; 0 without one
 	RawError string            `json:"raw_error,omitempty"` // why it cannot be read; only where it cannot
+	Lineage  []relative        `json:"lineage,omitempty"`   // everything with the same id; not for a range of sequences
 }
 
-func newShowRow(m events.Stored) showRow {
-	row := showRow{eventRow: newEventRow(m), Headers: make(map[string]string, len(m.Header)), RawBytes: len(m.Raw)}
+// newShowRow makes a message printable, with personal data or masked.
+func newShowRow(name string, m events.Stored, reveal bool) showRow {
+	row := showRow{Stream: name, eventRow: clearEventRow(m), Headers: make(map[string]string, len(m.Header)), RawBytes: len(m.Raw)}
 	for name := range m.Header {
 		row.Headers[name] = header(m, name)
 	}
 	if err := rawError(m); err != nil {
 		row.RawError = err.Error()
+	}
+	if reveal {
+		return row
+	}
+	row.eventRow, row.RawError = newEventRow(m), events.MaskText(row.RawError)
+	for name, value := range row.Headers {
+		if strings.EqualFold(name, events.HeaderRaw) {
+			value = events.Hidden
+		}
+		row.Headers[name] = events.MaskText(value)
 	}
 	return row
 }
@@ -42,6 +56,9 @@ func (r showRow) write(w io.Writer) error {
 		}
 	}
 	line("sequence", fmt.Sprint(r.Sequence))
+	if r.Stream != stream.Events {
+		line("stream", r.Stream)
+	}
 	line("stored", r.StoredAt)
 	line("subject", r.Subject)
 	line("type", typeLine(r.Type, r.CEType))
@@ -53,7 +70,7 @@ func (r showRow) write(w io.Writer) error {
 	line("flags", r.flags())
 	line("problem", r.Problem)
 	if r.RawError == "" {
-		line("request", fmt.Sprintf("%d bytes, decoded from %s; --raw prints them", r.RawBytes, events.HeaderRaw))
+		line("request", fmt.Sprintf("%d bytes, decoded from %s; --raw --reveal prints them", r.RawBytes, events.HeaderRaw))
 	} else {
 		line("request", "cannot be read: "+r.RawError)
 	}

@@ -37,22 +37,21 @@ func testShowForPeople(t *testing.T, s *site) {
 		"type        voucher.created (alipay.marketing.activity.message.created)\n",
 		"id          n-created\n", "app         " + s.app.ID + "\n", "key         " + keyOne + "\n",
 		"flags       unasked\n",
-		fmt.Sprintf("request     %d bytes, decoded from Alipay-Raw; --raw prints them\n", len(m.Raw)),
+		fmt.Sprintf("request     %d bytes, decoded from Alipay-Raw; --raw --reveal prints them\n", len(m.Raw)),
 		"\nheaders\n  Alipay-Fingerprint: " + m.Fingerprint + "\n",
-		"\n  Alipay-Raw: " + string(m.Raw) + "\n",
+		"\n  Alipay-Raw: ***\n",
 		"\n  ce-id: n-created\n",
 		"\ndata\n  {\n    \"",
 		"\"activity_id\": \"" + keyOne + "\"",
+		"\n  }\n\nlineage\n  ALIPAY_EVENTS     1        20",
 	}
 	for _, w := range want {
 		if !strings.Contains(got.stdout, w) {
 			t.Errorf("%q is not in:\n%s", w, got.stdout)
 		}
 	}
-	if !strings.HasSuffix(got.stdout, "\n  }\n") {
-		t.Errorf("it does not end with the data:\n%s", got.stdout)
-	}
-	if twice := s.run(t, "show", "n-created").stdout; strings.Count(twice, "\n\nsequence ") != 1 || !strings.HasPrefix(twice, got.stdout) {
+	message, _, _ := strings.Cut(got.stdout, "\nlineage\n")
+	if twice := s.run(t, "show", "n-created").stdout; strings.Count(twice, "\n\nsequence ") != 1 || !strings.HasPrefix(twice, message) {
 		t.Errorf("two messages:\n%s", twice)
 	}
 }
@@ -68,6 +67,7 @@ func testShowObjects(t *testing.T, s *site) {
 	for name := range m.Header {
 		headers[name] = m.Header[name][0]
 	}
+	headers[events.HeaderRaw] = events.Hidden
 	if diff := cmp.Diff(headers, rows[0].Headers); diff != "" {
 		t.Errorf("headers (-want +got):\n%s", diff)
 	}
@@ -125,13 +125,13 @@ func testShowNotFound(t *testing.T, s *site) {
 		fewer = "Try: the same with fewer flags\n"
 	)
 	for args, want := range map[string]string{
-		"nowhere":               "replayer: no event \"nowhere\" on ALIPAY_EVENTS\n" + when,
-		"--seq 99":              "replayer: no such event on ALIPAY_EVENTS\n" + when,
-		"n-created --until 1h":  "replayer: no event \"n-created\" in this selection on ALIPAY_EVENTS\n" + fewer,
-		"n-created --seq 9":     "replayer: no event \"n-created\" in this selection on ALIPAY_EVENTS\n" + fewer,
-		"nowhere -o json":       "replayer: no event \"nowhere\" on ALIPAY_EVENTS\n" + when,
-		"nowhere --raw":         "replayer: no event \"nowhere\" on ALIPAY_EVENTS\n" + when,
-		"--seq 1 --type card.*": "replayer: no such event in this selection on ALIPAY_EVENTS\n" + fewer,
+		"nowhere":                "replayer: no event \"nowhere\" on ALIPAY_EVENTS\n" + when,
+		"--seq 99":               "replayer: no such event on ALIPAY_EVENTS\n" + when,
+		"n-created --until 1h":   "replayer: no event \"n-created\" in this selection on ALIPAY_EVENTS\n" + fewer,
+		"n-created --seq 9":      "replayer: no event \"n-created\" in this selection on ALIPAY_EVENTS\n" + fewer,
+		"nowhere -o json":        "replayer: no event \"nowhere\" on ALIPAY_EVENTS\n" + when,
+		"nowhere --raw --reveal": "replayer: no event \"nowhere\" on ALIPAY_EVENTS\n" + when,
+		"--seq 1 --type card.*":  "replayer: no such event in this selection on ALIPAY_EVENTS\n" + fewer,
 	} {
 		got := s.run(t, append([]string{"show"}, strings.Fields(args)...)...)
 		if got.code != 1 || got.stdout != "" || got.stderr != want {
@@ -149,6 +149,7 @@ func TestShowDataIsCleanAndTheSame(t *testing.T) {
 	s.publish(t, "alipay.events."+s.app.ID+".voucher.created.1", data, map[string]string{events.HeaderID: "n"})
 	got := s.run(t, "show", "n")
 	_, shown, _ := strings.Cut(got.stdout, "\ndata\n")
+	shown, _, _ = strings.Cut(shown, "\nlineage\n")
 	const want = `  {
     "name": "券 <&> \u001b[31m\u009b31m\u202e\u007f",
     "n": 1.10,
@@ -185,7 +186,7 @@ func TestShowRaw(t *testing.T) {
 		t.Error("the long request is stored verbatim, so that this proves less than it should")
 	}
 	for i, id := range []string{"plain", "gbk", "long"} {
-		got := s.run(t, "show", id, "--raw")
+		got := s.run(t, "show", id, "--raw", "--reveal")
 		if got.code != 0 || got.stderr != "" || got.stdout != string(bodies[i]) {
 			t.Errorf("%s: exit %d, stderr %q, %d bytes, want %d", id, got.code, got.stderr, len(got.stdout), len(bodies[i]))
 		}
@@ -207,12 +208,12 @@ func TestShowRawNeedsOneRequest(t *testing.T) {
 	}
 	s.publish(t, "alipay.events."+s.app.ID+".voucher.created.2", "{}", map[string]string{events.HeaderID: "many"})
 	for args, want := range map[string]string{
-		"broken":  "replayer: --raw is for one message; this selects 2, at the sequences 1, 2\nTry: replayer show --raw --seq 1\n",
-		"many":    "replayer: --raw is for one message; this selects 11, at the sequences 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, ...\nTry: replayer show --raw --seq 3\n",
+		"broken":  "replayer: --raw is for one message; this selects 2, at the sequences 1, 2\nTry: replayer show --raw --reveal --seq 1\n",
+		"many":    "replayer: --raw is for one message; this selects 11, at the sequences 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, ...\nTry: replayer show --raw --reveal --seq 3\n",
 		"--seq 1": "replayer: the request of the event at 1: there is no header Alipay-Raw\nTry: replayer show --seq 1\n",
 		"--seq 2": "replayer: the request of the event at 2: Alipay-Raw: illegal base64 data at input byte 0\nTry: replayer show --seq 2\n",
 	} {
-		got := s.run(t, append([]string{"show", "--raw"}, strings.Fields(args)...)...)
+		got := s.run(t, append([]string{"show", "--raw", "--reveal"}, strings.Fields(args)...)...)
 		if got.code != 1 || got.stdout != "" || got.stderr != want {
 			t.Errorf("%s: exit %d, stdout %q, stderr:\n%s\nwant:\n%s", args, got.code, got.stdout, got.stderr, want)
 		}

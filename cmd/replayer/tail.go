@@ -15,18 +15,22 @@ import (
 func tailCommand(a *archive) *cobra.Command {
 	var values flagValues
 	var format cli.Format
+	var look revealFlags
 	cmd := &cobra.Command{
 		Use:   "tail",
 		Short: "Follow events as they are stored",
 		Long: `Follow events as they are stored, from now on, or from --since or --seq. It ends
 with Ctrl-C, after --limit events, at --until, or behind the last of --seq.
-When the server goes away it waits, and goes on where it was.` + flagsHelp + rowHelp,
+When the server goes away it waits, and goes on where it was.` + flagsHelp + revealHelp + rowHelp,
 		Example: `  replayer tail
   replayer tail --type 'voucher.*' --since 10m
   replayer tail --app 2021000000000001 --limit 1 -o ndjson    # wait for the next one`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			selection, err := values.selection(cmd)
+			if err == nil {
+				err = look.check(cmd, false)
+			}
 			if err != nil {
 				return err
 			}
@@ -38,20 +42,23 @@ When the server goes away it waits, and goes on where it was.` + flagsHelp + row
 				return err
 			}
 			defer client.Close()
-			return follow(cmd, client, selection, format)
+			return look.run(cmd, client, stream.Events, selection.App, func(context.Context) error {
+				return follow(cmd, client, selection, format, look.reveal)
+			})
 		},
 	}
+	addReveal(cmd.Flags(), &look)
 	return selectingCommand(cmd, &values, &format)
 }
 
-func follow(cmd *cobra.Command, client *stream.Client, s replay.Selection, format cli.Format) error {
+func follow(cmd *cobra.Command, client *stream.Client, s replay.Selection, format cli.Format, reveal bool) error {
 	ctx := cmd.Context()
 	if !s.Until.IsZero() {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithDeadline(ctx, s.Until)
 		defer cancel()
 	}
-	out := &rowPrinter{Printer: cli.NewPrinter(cmd.OutOrStdout(), format, tableHead...), every: 1}
+	out := &rowPrinter{Printer: cli.NewPrinter(cmd.OutOrStdout(), format, tableHead...), every: 1, reveal: reveal}
 	err := readSelected(ctx, client, s, stream.ReadOptions{
 		Follow:  true,
 		OnlyNew: s.FirstSeq == 0 && s.Since.IsZero(),
