@@ -202,6 +202,27 @@ func waitDone(t *testing.T, js jetstream.JetStream, name string) {
 	}
 }
 
+// deadLetter is as much of a row of "replayer dlq list" as is looked at here.
+type deadLetter struct {
+	Consumer, Stream, Reason string
+	Causes                   []string
+	Pointers                 []uint64
+	Deliveries               int
+	EventSeq                 uint64 `json:"event_sequence"`
+}
+
+// deadLetters is what consumers gave up, as operators see it.
+func deadLetters(t *testing.T, config string) []deadLetter {
+	t.Helper()
+	listed := run(t, tools.replayer, "dlq", "list", "-o", "json", "--config", config)
+	listed.want(t, 0)
+	var letters []deadLetter
+	if err := json.Unmarshal([]byte(listed.stdout), &letters); err != nil {
+		t.Fatalf("dlq list: %v\n%s", err, listed.stdout)
+	}
+	return letters
+}
+
 // replayed is a stored event as the replayer publishes it again: all the same but
 // for what says that it is a replay. subject is where it goes.
 func replayed(msg *jetstream.RawStreamMsg, job, subject string) *jetstream.RawStreamMsg {

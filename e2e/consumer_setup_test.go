@@ -167,6 +167,45 @@ func testDeployed(t *testing.T, e example) {
 	if said := strings.ToLower(c.said.String()); strings.Contains(said, "permission") || strings.Contains(said, "warn") {
 		t.Errorf("something was not allowed, or went wrong:\n%s", said)
 	}
+	c.begin(t)
+	testPoison(t, d, c, config)
+	c.want(t, expect(facts))
+}
+
+// testPoison: what a consumer can never do it points to itself, on both streams and
+// before it gives it up, with no more permissions than it has.
+func testPoison(t *testing.T, d deployed, c *consumer, config *config) {
+	t.Helper()
+	publisher := jetStream(t, d.url("replayer"), "")
+	var poison []uint64
+	for _, subject := range []string{"alipay.events.1.voucher.used.a", "alipay.replays.orders.1.voucher.used.a"} {
+		ack, err := publisher.Publish(t.Context(), subject, []byte("{"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		poison = append(poison, ack.Sequence)
+	}
+	waitDone(t, jetStream(t, d.url("provision"), ""), "orders")
+	eventually(t, "the server points to what was terminated", func() bool { return storedIn(t, publisher, "ALIPAY_DLQ").Msgs >= 4 })
+	config.keys["nats.url"] = d.url("replayer")
+	letters := deadLetters(t, config.save(t))
+	slices.SortFunc(letters, func(a, b deadLetter) int { return strings.Compare(a.Stream, b.Stream) })
+	if len(letters) != 2 || letters[0].EventSeq != poison[0] || letters[1].EventSeq != poison[1] {
+		t.Fatalf("given up: %+v, want %v", letters, poison)
+	}
+	dlq, err := publisher.Stream(t.Context(), "ALIPAY_DLQ")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, l := range letters {
+		if l.Consumer != "orders" || l.Deliveries != 1 || l.Reason == "" || len(l.Pointers) != 2 {
+			t.Fatalf("given up: %+v", l)
+		}
+		// The server's names its type; so the first is the consumer's own.
+		if first, err := dlq.GetMsg(t.Context(), l.Pointers[0]); err != nil || strings.Contains(string(first.Data), `"type"`) {
+			t.Errorf("the first pointer is not the consumer's own: %+v, %v", first, err)
+		}
+	}
 }
 
 // deployed is a nats-server with the files of deploy/nats.

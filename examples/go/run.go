@@ -68,6 +68,7 @@ func consume(ctx context.Context, o options, w *worker) error {
 	if err != nil {
 		return err
 	}
+	w.point = pointerTo(js, o.pointerRoot())
 	s := session{js: js, log: w.log, create: o.create, fail: fail, messages: make(chan jetstream.Msg, inHand), drained: make(chan struct{})}
 	done := make(chan struct{})
 	go func() {

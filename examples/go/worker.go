@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"log/slog"
 
@@ -22,6 +23,15 @@ type worker struct {
 	store   applier
 	checker *proof.Checker // nil: requests are not checked
 	log     *slog.Logger
+	// point leaves a pointer to a message on ALIPAY_DLQ, with the reason, and returns
+	// when it is stored.
+	point func(ctx context.Context, m jetstream.Msg, reason string) error
+}
+
+// unreadable is a message that will be no better next time, and why.
+type unreadable struct {
+	m   jetstream.Msg
+	why error
 }
 
 // work handles messages in batches, one after another, until drained is closed and
@@ -69,16 +79,14 @@ func collect(first jetstream.Msg, messages <-chan jetstream.Msg) []jetstream.Msg
 func (w *worker) handle(batch []jetstream.Msg) {
 	var events []event.Event
 	var readable []jetstream.Msg
+	var hopeless []unreadable
 	for _, m := range batch {
 		e, err := w.read(m)
 		switch {
 		case errors.Is(err, event.ErrOther):
 			w.settle(m, "acknowledge", m.Ack())
 		case err != nil:
-			// It would be no better next time: give it up at once. The operators find it
-			// in ALIPAY_DLQ with the reason, and may have it delivered again.
-			w.log.Warn("message given up", append(about(m), "reason", err.Error())...)
-			w.settle(m, "give up", m.TermWithReason(err.Error()))
+			hopeless = append(hopeless, unreadable{m, err})
 		default:
 			events, readable = append(events, e), append(readable, m)
 		}
@@ -87,15 +95,39 @@ func (w *worker) handle(batch []jetstream.Msg) {
 	if err != nil {
 		w.log.Error("nothing of the batch was kept; it comes again", "messages", len(readable), "error", err)
 		for _, m := range readable {
-			w.settle(m, "put off", m.NakWithDelay(backoff[min(deliveries(m), len(backoff))-1]))
+			w.putOff(m)
 		}
-		return
+	} else {
+		// At this point the effects are on the disk.
+		for _, m := range readable {
+			w.settle(m, "acknowledge", m.Ack())
+		}
+		w.log.Info("batch", "messages", len(batch), "counted", counted, "known", len(readable)-counted)
 	}
-	// At this point the effects are on the disk.
-	for _, m := range readable {
-		w.settle(m, "acknowledge", m.Ack())
+	w.giveUp(hopeless)
+}
+
+// giveUp terminates messages, each with a pointer by which the operators find it and
+// may have it delivered again. The pointer is stored first: a message that nothing
+// points to must not be terminated, it comes again until it can be, or until the
+// server gives it up.
+func (w *worker) giveUp(hopeless []unreadable) {
+	ctx, cancel := context.WithTimeout(context.Background(), pointerLimit) // also of what is in hand at the end
+	defer cancel()
+	for _, u := range hopeless {
+		if err := w.point(ctx, u.m, u.why.Error()); err != nil {
+			w.log.Warn("cannot point to it on ALIPAY_DLQ; the message comes again", append(about(u.m), "reason", u.why.Error(), "error", err)...)
+			w.putOff(u.m)
+			continue
+		}
+		w.log.Warn("message given up", append(about(u.m), "reason", u.why.Error())...)
+		w.settle(u.m, "give up", u.m.TermWithReason(u.why.Error()))
 	}
-	w.log.Info("batch", "messages", len(batch), "counted", counted, "known", len(readable)-counted)
+}
+
+// putOff has a message delivered again, later each time.
+func (w *worker) putOff(m jetstream.Msg) {
+	w.settle(m, "put off", m.NakWithDelay(backoff[min(deliveries(m), len(backoff))-1]))
 }
 
 // read gives the event of a message, proved where there are keys. Any error but

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -60,10 +61,18 @@ func used(diary *[]string, id, data string, deliveries uint64) message {
 	}}
 }
 
+// point writes down that a pointer was left; it cannot be of what has the id "lost".
+func point(_ context.Context, m jetstream.Msg, _ string) error {
+	if m.Headers().Get("ce-id") == "lost" {
+		return errors.New("no answer")
+	}
+	return m.(message).write("point")
+}
+
 func handle(t *testing.T, failure error, batch func(diary *[]string) []jetstream.Msg) (diary []string, log string) {
 	t.Helper()
 	var out bytes.Buffer
-	w := worker{store: store{&diary, failure}, log: slog.New(slog.NewJSONHandler(&out, nil))}
+	w := worker{store: store{&diary, failure}, log: slog.New(slog.NewJSONHandler(&out, nil)), point: point}
 	w.handle(batch(&diary))
 	return diary, out.String()
 }
@@ -76,14 +85,38 @@ func TestHandle(t *testing.T) {
 		return []jetstream.Msg{used(d, "1", `{"activity_id":"a"}`, 1), used(d, "2", `{"user_id":"2088123"}`, 1), used(d, "3", `{"activity_id":"a"}`, 2)}
 	})
 	want := []string{
+		"apply 1", "apply 3", "ack 1", "ack 3", "point 2",
 		"term data is not what the schema of voucher.used says: a required field is missing, or a value is outside its format: 2",
-		"apply 1", "apply 3", "ack 1", "ack 3",
 	}
 	if !slices.Equal(diary, want) {
 		t.Errorf("got %q\nwant %q", diary, want)
 	}
 	if !strings.Contains(log, `"ce_id":"2"`) || strings.Contains(log, "2088123") {
 		t.Errorf("the log has to name the message, and to quote nothing of it:\n%s", log)
+	}
+}
+
+// TestHandlePointsFirst: what nothing points to is not terminated. It comes again.
+func TestHandlePointsFirst(t *testing.T) {
+	t.Parallel()
+	diary, log := handle(t, nil, func(d *[]string) []jetstream.Msg {
+		return []jetstream.Msg{used(d, "lost", `{"user_id":"2088123"}`, 2), used(d, "3", `{"activity_id":"a"}`, 1)}
+	})
+	if want := []string{"apply 3", "ack 3", "nak 1m0s lost"}; !slices.Equal(diary, want) {
+		t.Errorf("got %q\nwant %q", diary, want)
+	}
+	if !strings.Contains(log, "ALIPAY_DLQ") || strings.Contains(log, "2088123") {
+		t.Errorf("the log has to say why, and to quote nothing of it:\n%s", log)
+	}
+}
+
+// TestPointerRoot: in an account of its own a consumer points by another name.
+func TestPointerRoot(t *testing.T) {
+	t.Parallel()
+	for prefix, want := range map[string]string{"": advised, "ALIPAY.API": "ALIPAY.DLQ", "SHOP": "SHOP.DLQ"} {
+		if got := (options{apiPrefix: prefix}).pointerRoot(); got != want {
+			t.Errorf("%q: %s, want %s", prefix, got, want)
+		}
 	}
 }
 

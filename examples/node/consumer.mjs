@@ -8,7 +8,7 @@ import { parseArgs } from 'node:util';
 import { consume } from './lib/consume.mjs';
 import { Journal, readJournal } from './lib/journal.mjs';
 import { log } from './lib/log.mjs';
-import { bind, connectForEver } from './lib/nats.mjs';
+import { bind, connectForEver, pointerTo } from './lib/nats.mjs';
 import { readKey } from './lib/raw.mjs';
 import { State } from './lib/state.mjs';
 
@@ -81,7 +81,8 @@ async function run({ state: path, nats, name, values }) {
     try {
       const consumers = await bind(nc, options, stopping.signal);
       log('info', 'reading', { name });
-      const loops = consumers.map((consumer) => consume(consumer, { state, journal, keys }, stopping.signal));
+      const memory = { state, journal, keys, point: pointerTo(nc, options) };
+      const loops = consumers.map((consumer) => consume(consumer, memory, stopping.signal));
       for (const loop of loops) loop.catch(() => stopping.abort()); // one fails: the other stops
       await Promise.allSettled(loops);
       await Promise.all(loops);

@@ -163,9 +163,23 @@ func TestPermissionsConsumer(t *testing.T) {
 			t.Error(err)
 		}
 	})
+	t.Run("points to what it gives up", func(t *testing.T) {
+		before := messages(t, replayer.js, stream.DLQ)
+		for _, name := range []string{stream.Events, stream.Replays} {
+			ack, err := p.js.Publish(t.Context(), "ALIPAY.DLQ."+name+".orders", []byte(`{"stream_seq":1,"deliveries":1,"reason":"r"}`))
+			if err != nil || ack.Stream != stream.DLQ {
+				t.Errorf("%s: %+v, %v", name, ack, err)
+			}
+		}
+		if got := messages(t, replayer.js, stream.DLQ); got != before+2 {
+			t.Errorf("%s had %d messages and has %d", stream.DLQ, before, got)
+		}
+	})
 	t.Run("and nothing else", func(t *testing.T) {
 		p.mayNotPublish(t, nobody()...)
 		p.mayNotPublish(t,
+			"ALIPAY.DLQ.ALIPAY_EVENTS.stock", "ALIPAY.DLQ.ALIPAY_AUDIT.orders",
+			"$JS.EVENT.ADVISORY.CONSUMER.MSG_TERMINATED.ALIPAY_EVENTS.orders", "$JS.EVENT.ADVISORY.CONSUMER.MSG_TERMINATED.ALIPAY_EVENTS.stock",
 			event(2).Subject, "alipay.replays.orders.x", "alipay.replays.stock.x", "alipay.inferred.1.x", "alipay.quarantine.1.x",
 			"alipay.rejects.1.x", "alipay.audit._.x.y", "$KV.ALIPAY_KEYS.k1", "$KV.ALIPAY_JOBS.x",
 			"$JS.API.CONSUMER.CREATE.ALIPAY_EVENTS.orders", "$JS.API.CONSUMER.CREATE.ALIPAY_EVENTS.orders.alipay.events.>",

@@ -11,6 +11,7 @@ import { Refused } from './refused.mjs';
  * @typedef {object} Memory
  * @property {import('./state.mjs').State} state
  * @property {Pick<import('./journal.mjs').Journal, 'append' | 'durable'>} journal
+ * @property {(message: JsMsg, reason: string) => Promise<void>} point leaves a pointer on ALIPAY_DLQ
  * @property {Map<string, import('node:crypto').KeyObject>} [keys] of Alipay, to check the requests with
  */
 
@@ -51,21 +52,28 @@ export async function consume(consumer, memory, stop) {
 }
 
 /** @param {JsMsg} message @param {Memory} memory */
-export async function handle(message, { state, journal, keys }) {
+export async function handle(message, { state, journal, point, keys }) {
   const { stream, streamSequence: seq, deliveryCount } = message.info;
   const about = { stream, seq, delivery: deliveryCount };
+  const putOff = (/** @type {string} */ what, /** @type {unknown} */ err) => {
+    const seconds = backoff[Math.min(deliveryCount, backoff.length) - 1];
+    message.nak(seconds * 1000);
+    log('error', `${what}, comes again`, { ...about, seconds, reason: String(err) });
+  };
   let effect;
   try {
     effect = readEvent(message, keys);
   } catch (err) {
-    if (err instanceof Refused) {
-      message.term(err.message); // an advisory puts it on ALIPAY_DLQ, where operators see it
-      log('error', 'terminated', { ...about, reason: err.message });
-    } else {
-      const seconds = backoff[Math.min(deliveryCount, backoff.length) - 1];
-      message.nak(seconds * 1000);
-      log('error', 'failed, comes again', { ...about, seconds, reason: String(err) });
+    if (!(err instanceof Refused)) return putOff('failed', err);
+    // By the pointer operators find it, and may have it delivered again. What nothing
+    // points to must not be terminated.
+    try {
+      await point(message, err.message);
+    } catch (lost) {
+      return putOff('cannot point to it on ALIPAY_DLQ', lost);
     }
+    message.term(err.message);
+    log('error', 'terminated', { ...about, reason: err.message });
     return;
   }
   if (!effect) {

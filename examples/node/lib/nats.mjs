@@ -133,6 +133,27 @@ async function bindOne(nc, { name, create, apiPrefix = '$JS.API' }, { stream, fi
 }
 
 /**
+ * Gives the function that leaves a pointer on ALIPAY_DLQ to a message that is given
+ * up, and waits until it is stored. The server points to what was terminated as well,
+ * but once and to whoever listens at that moment.
+ *
+ * @param {NatsConnection} nc
+ * @param {Options} options
+ */
+export function pointerTo(nc, { apiPrefix }) {
+  // In an account of its own deploy/nats maps ALIPAY.DLQ, beside ALIPAY.API, to the server's.
+  const root = apiPrefix ? `${apiPrefix.replace(/\.API$/, '')}.DLQ` : '$JS.EVENT.ADVISORY.CONSUMER.MSG_TERMINATED';
+  const js = jetstream(nc);
+  return async (/** @type {import('@nats-io/jetstream').JsMsg} */ { info }, /** @type {string} */ reason) => {
+    const { stream, consumer, streamSequence, deliveryCount } = info;
+    const body = JSON.stringify({ stream_seq: streamSequence, deliveries: deliveryCount, reason });
+    // The id lets the server know it again when its answer was lost.
+    const msgID = [stream, consumer, streamSequence, deliveryCount].join(':');
+    await js.publish(`${root}.${stream}.${consumer}`, body, { msgID, timeout: 5000, expect: { streamName: 'ALIPAY_DLQ' } });
+  };
+}
+
+/**
  * Whether waiting may cure it: no answer, or JetStream is still starting.
  *
  * @param {unknown} err

@@ -31,6 +31,9 @@ function slowJournal() {
   return { lines, sync, append: (/** @type {unknown} */ line) => (lines.push(line), written), durable: () => written };
 }
 
+/** Leaves a pointer in the fate of its message. @param {any} message */
+const point = async (message) => void message.fate.push('point');
+
 const soon = () => new Promise(setImmediate);
 
 test('nothing is acknowledged before it is durable, not even a duplicate of it', async () => {
@@ -48,19 +51,29 @@ test('nothing is acknowledged before it is durable, not even a duplicate of it',
 });
 
 test('what can never be read is terminated with the reason, what is not ours acknowledged', async () => {
-  const memory = /** @type {any} */ ({ state: new State(), journal: slowJournal(), keys: new Map([readKey(publicPEM)]) });
+  const memory = /** @type {any} */ ({ state: new State(), journal: slowJournal(), point, keys: new Map([readKey(publicPEM)]) });
   const good = event('voucher.created', 'a');
   const broken = message({ ...good, data: Buffer.from('{') });
   await handle(broken, memory);
-  assert.deepEqual(broken.fate, ['term', 'data is not JSON in UTF-8']);
+  assert.deepEqual(broken.fate, ['point', 'term', 'data is not JSON in UTF-8']);
   const forged = message(withHeaders(good, { 'Alipay-Raw': /** @type {string} */ (good.headers.get('Alipay-Raw')).replace('1.1', '1.0') }));
   await handle(forged, memory);
-  assert.deepEqual(forged.fate, ['term', 'the signature of Alipay-Raw is wrong']);
+  assert.deepEqual(forged.fate, ['point', 'term', 'the signature of Alipay-Raw is wrong']);
   const other = message({ ...good, subject: 'alipay.replays.orders.1.trade.status_changed.x' });
   await handle(other, memory);
   assert.deepEqual(other.fate, ['ack']);
   assert.equal(memory.journal.lines.length, 0);
   assert.equal(memory.state.toJSON().events, 0);
+});
+
+test('what nothing points to is not terminated, and comes again', async () => {
+  const point = async () => {
+    throw new Error('no responders');
+  };
+  const memory = /** @type {any} */ ({ state: new State(), journal: slowJournal(), point });
+  const broken = message({ ...event('voucher.created', 'a'), data: Buffer.from('{') }, 2);
+  await handle(broken, memory);
+  assert.deepEqual(broken.fate, ['nak', 60_000]);
 });
 
 test('what may be better later comes again, later each time', async () => {

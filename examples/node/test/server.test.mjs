@@ -16,6 +16,7 @@ import { consumer, eventually, folder, natsServer, skip } from './servers.mjs';
 async function addStreams(jsm) {
   await jsm.streams.add({ name: 'ALIPAY_EVENTS', subjects: ['alipay.events.>'] });
   await jsm.streams.add({ name: 'ALIPAY_REPLAYS', subjects: ['alipay.replays.>'] });
+  await jsm.streams.add({ name: 'ALIPAY_DLQ', subjects: ['ALIPAY_EVENTS', 'ALIPAY_REPLAYS'].map((stream) => `$JS.EVENT.ADVISORY.CONSUMER.MSG_TERMINATED.${stream}.>`) });
 }
 
 /** @param {JetStreamManager} jsm @param {import('./alipay.mjs').Stored} stored */
@@ -169,10 +170,15 @@ test('reads with the permissions of deploy/nats', { skip, timeout: 60_000 }, asy
   const seq = await publish(publisher, card);
   await publish(publisher, replay(card, 'orders', seq));
   await publish(publisher, { ...card, subject: `alipay.events.${app}.trade.status_changed.x` });
+  const poison = await publish(publisher, { ...withHeaders(card, { 'Nats-Msg-Id': 'poison' }), data: Buffer.from('{') });
 
   const running = consumer(t, ...args, '--api-prefix', 'ALIPAY.API');
   await drained(jsm, 'orders');
   assert.equal(await running.end('SIGINT'), 0, running.said.err);
+  // Its own pointer came before it said that it gives up, and so before the server's.
+  const own = await publisher.streams.getMessage('ALIPAY_DLQ', { seq: 1 });
+  assert.equal(own?.subject, '$JS.EVENT.ADVISORY.CONSUMER.MSG_TERMINATED.ALIPAY_EVENTS.orders');
+  assert.deepEqual(own?.json(), { stream_seq: poison, deliveries: 1, reason: 'data is not JSON in UTF-8' });
   assert.deepEqual(await dump(t, state), {
     activities: {}, cards: { [`${app}/000001`]: { last_id: 'c1', last_time: '2026-01-01T00:00:00.000Z', opened: true } }, events: 1,
   });
