@@ -189,6 +189,9 @@ func TestOpenPlatform(t *testing.T) {
 	if row := p.query(t, "voucher", id); row["status"] != "FINISHED" || row["data"].(m)["activity_name"] != "大笼包" {
 		t.Errorf("after stop: %v", row)
 	}
+	if a := p.call(t, vouchers+"query", m{"activity_id": id, "merchant_access_mode": "SELF_MODE"}); a["activity_status"] != "FINISHED" {
+		t.Errorf("after stop: %v", a)
+	}
 
 	no := p.call(t, cards+"open", m{
 		"card_template_id": platform.DefaultTemplateID, "card_user_info": m{"user_uni_id_type": "UID", "user_uni_id": member},
@@ -203,6 +206,9 @@ func TestOpenPlatform(t *testing.T) {
 		if row := p.query(t, "card", no, "--gateway", gateway); row["data"].(m)["card_info"].(m)["level"] != "VIP2" {
 			t.Errorf("over %s: %v", gateway, row)
 		}
+		if a := p.call(t, cards+"query", card, "--gateway", gateway); a["card_info"].(m)["level"] != "VIP2" {
+			t.Errorf("over %s: %v", gateway, a)
+		}
 	}
 	card["reason_code"] = "CANCEL"
 	p.call(t, cards+"delete", card)
@@ -213,18 +219,24 @@ func TestOpenPlatform(t *testing.T) {
 	if row := p.query(t, "account", member); row["status"] != "BOUND" {
 		t.Errorf("after create: %v", row)
 	}
+	if a := p.call(t, accounts+"query", m{"user_id": member}); len(a["public_bind_accounts"].([]any)) != 1 {
+		t.Errorf("after create: %v", a)
+	}
 	second := p.call(t, accounts+"reset", binding)["agreement_id"]
 	p.call(t, accounts+"delete", m{"agreement_id": second, "from_user_id": member})
 	if row := p.query(t, "account", member); row["status"] != "NONE" {
 		t.Errorf("after delete: %v", row)
 	}
-	p.query(t, "card-template", platform.DefaultTemplateID)
+	p.call(t, cards+"template.query", m{"template_id": platform.DefaultTemplateID})
 	p.call(t, cards+"template.modify", m{"template_id": platform.DefaultTemplateID, "template_style_info": m{"card_show_name": "金卡"}})
 	if row := p.query(t, "card-template", platform.DefaultTemplateID); row["detail"] != "金卡" {
 		t.Errorf("after modify: %v", row)
 	}
 
 	p.settle(t, 5)
+	if n := len(p.journal(t, platform.Caused)); n != 5 {
+		t.Errorf("%d notifications were caused, want 5", n)
+	}
 	if got, want := p.kinds(t), []string{"voucher.created", "voucher.appended", "voucher.modified", "voucher.stopped", "card.open_result"}; !slices.Equal(got, want) {
 		t.Errorf("stored events %v, want %v", got, want)
 	}

@@ -3,9 +3,11 @@ package main
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"io"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -21,6 +23,7 @@ type asking struct {
 	app     string
 	gateway string
 	mode    string
+	timeout time.Duration
 }
 
 func (q *asking) addFlags(cmd *cobra.Command) {
@@ -28,6 +31,7 @@ func (q *asking) addFlags(cmd *cobra.Command) {
 	flags.StringVar(&q.app, "app", "", "the `app_id` that asks; needed where several are configured")
 	flags.StringVar(&q.gateway, "gateway", string(openapi.V3), "v3 (REST) or v2 (gateway.do)")
 	completeFixed(cmd, "gateway", string(openapi.V3), string(openapi.V2))
+	flags.DurationVar(&q.timeout, "timeout", openapi.DefaultTimeout, fmt.Sprintf("of one attempt; what may be repeated has %d", openapi.DefaultAttempts))
 }
 
 // addMode adds what most marketing operations want to know.
@@ -42,6 +46,9 @@ func (q *asking) check(cmd *cobra.Command) error {
 	case openapi.V3, openapi.V2:
 	default:
 		return cli.Usagef(help(cmd), "--gateway %q: want v3 or v2", q.gateway)
+	}
+	if q.timeout <= 0 {
+		return cli.Usagef(help(cmd), "--timeout %v: want more than nothing", q.timeout)
 	}
 	switch q.mode {
 	case "", openapi.SelfMode, openapi.AgencyMode:
@@ -62,7 +69,7 @@ func (q *asking) client(cmd *cobra.Command, a *archive) (config.Config, *openapi
 	if q.app, err = pickApp(cmd, cfg, q.app); err != nil {
 		return cfg, nil, err
 	}
-	client, err := wire.OpenAPI(cfg, q.app, nil)
+	client, err := wire.OpenAPI(cfg, q.app, func(c *openapi.Config) { c.Timeout = q.timeout })
 	return cfg, client, err
 }
 

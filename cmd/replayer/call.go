@@ -262,7 +262,7 @@ func (c *calling) repeatCommand(method string) string {
 		text = "@FILE" // a token belongs neither into a terminal nor into a log
 	}
 	words = append(words, "--json", text)
-	for _, name := range []string{"gateway", "verb", "path", "effect", "repeat", "due", "no-expectation", "encrypt", "as"} {
+	for _, name := range []string{"gateway", "verb", "path", "effect", "repeat", "due", "no-expectation", "encrypt", "timeout", "as"} {
 		if f := c.cmd.Flags().Lookup(name); f != nil && f.Changed {
 			words = append(words, "--"+name+"="+f.Value.String())
 		}

@@ -33,7 +33,7 @@ func queryCommand(a *archive) *cobra.Command {
 		Short: "Ask Alipay what is true",
 		Example: `  replayer query voucher 2026080100826004508401111111
   replayer query card 0012345678901234 --gateway v2
-  replayer query user-vouchers --user-id 2088302463082075 --sender-merchant 2088000000000000`,
+  replayer query user-vouchers 2088302463082075 --sender-merchant 2088000000000000`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return cli.Usagef(help(cmd), "voucher, ordervoucher, activity, card, card-template, account or user-vouchers?")

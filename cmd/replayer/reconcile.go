@@ -180,6 +180,8 @@ type reconciling struct {
 	limits reconcile.Limits
 	engine *reconcile.Engine
 	stored storedEvents
+
+	restraint restraint // of --watch
 }
 
 func newReconciling(cmd *cobra.Command, a *archive, o reconcileFlags) (*reconciling, error) {
@@ -193,7 +195,7 @@ func newReconciling(cmd *cobra.Command, a *archive, o reconcileFlags) (*reconcil
 	}
 	r.stored = storedEvents{r.client}
 	r.alipay = &alipay{cfg: r.cfg, mode: o.mode, over: o.over(), tune: func(c *openapi.Config) {
-		c.Rate, c.Burst = o.rate, max(1, min(o.concurrency, int(o.rate)))
+		c.Rate, c.Burst, c.Timeout = o.rate, max(1, min(o.concurrency, int(o.rate))), o.timeout
 	}}
 	if err := r.prepare(); err != nil {
 		r.close()
@@ -220,6 +222,10 @@ func (r *reconciling) prepare() error {
 	}
 	if r.expectations {
 		o.Grace, o.Books = 0, nil // they are due already, and are the requests
+	}
+	if r.watch {
+		r.restraint = make(restraint)
+		o.Worth = r.restraint.worth
 	}
 	r.engine = reconcile.New(o)
 	return nil
@@ -273,7 +279,7 @@ func (r *reconciling) run(args []string) error {
 	began, plan, count := time.Now(), &reconcile.EmitPlan{}, newTally()
 	bar := newProgress(r.cmd.ErrOrStderr(), "reconcile", source.total, source.total > 0 && !isTerminal(r.cmd.OutOrStdout()))
 	err = r.engine.Run(ctx, cursor.watch(source.items(ctx)), func(report reconcile.Report) error {
-		at := cursor.done(ctx, report.Item.Cursor)
+		at := cursor.done(ctx, report.Item.Cursor, !report.Away())
 		bar.reach(max(int64(at), bar.done+1)) //nolint:gosec // a sequence or an offset
 		count.add(report)
 		if r.emit {
@@ -286,13 +292,15 @@ func (r *reconciling) run(args []string) error {
 		err = closeErr
 	}
 	count.print(r, time.Since(began))
-	if r.textfile != "" {
-		err = errors.Join(err, writeTextfile(r.textfile, count.metrics()))
-	}
 	if err != nil {
 		return r.broken(ctx, cursor, count, err)
 	}
 	cursor.finish(ctx)
+	if r.textfile != "" { // half a run would call an alert off
+		if err := writeTextfile(r.textfile, count.metrics()); err != nil {
+			return err
+		}
+	}
 	if r.emit {
 		return r.emitPlan(plan, count)
 	}

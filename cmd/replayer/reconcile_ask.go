@@ -85,16 +85,22 @@ func (a *alipay) close() {
 // Ask asks for one item.
 func (a *alipay) Ask(ctx context.Context, item reconcile.Item) (reconcile.State, error) {
 	c, err := a.client(item.App)
-	if err != nil {
-		return reconcile.State{}, err
+	if err != nil { // what others write into files and expectations is not checked before
+		return reconcile.State{}, reconcile.AboutItem(err)
 	}
+	var s reconcile.State
 	switch item.Entity {
 	case reconcile.Card:
-		return a.askCard(ctx, c, item.Key)
+		s, err = a.askCard(ctx, c, item.Key)
 	case reconcile.Voucher:
-		return a.askActivity(ctx, c, item.Key)
+		s, err = a.askActivity(ctx, c, item.Key)
+	default:
+		err = reconcile.AboutItem(fmt.Errorf("nobody can ask for a %s", item.Entity))
 	}
-	return reconcile.State{}, fmt.Errorf("nobody can ask for a %s", item.Entity)
+	if e := openapi.As(err); e != nil && e.Kind == openapi.Invalid { // a key that cannot be one
+		err = reconcile.AboutItem(err)
+	}
+	return s, err
 }
 
 // askActivity asks by the family that fitted last, and then by the other one.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"iter"
+	"slices"
 	"sync"
 	"time"
 
@@ -40,6 +41,7 @@ type cursor struct {
 	skip    uint64          // items up to here are done by an earlier run
 	pending []uint64        // given out, in order, the first of them not done
 	over    map[uint64]bool // of these, what is done
+	unasked []uint64        // of these, the last in a row that could not be asked for
 	low     uint64          // everything up to here is done
 }
 
@@ -92,13 +94,21 @@ func (c *cursor) watch(source iter.Seq2[reconcile.Item, error]) iter.Seq2[reconc
 	}
 }
 
-// done takes an item out, and gives up to where everything is done.
-func (c *cursor) done(ctx context.Context, at uint64) uint64 {
+// done takes an item out, and gives up to where everything is done. What could not
+// be asked for is done when a later one could: an outage is not, and whoever goes
+// on after it begins with the first that it hit.
+func (c *cursor) done(ctx context.Context, at uint64, asked bool) uint64 {
 	if at == 0 {
 		return 0
 	}
 	c.mu.Lock()
-	c.over[at] = true
+	c.unasked = append(c.unasked, at)
+	if asked {
+		for _, at := range c.unasked {
+			c.over[at] = true
+		}
+		c.unasked = c.unasked[:0]
+	}
 	for len(c.pending) > 0 && c.over[c.pending[0]] {
 		c.low = c.pending[0]
 		delete(c.over, c.low)
@@ -134,6 +144,7 @@ func (c *cursor) finish(ctx context.Context) {
 	if c.revision == 0 {
 		return
 	}
+	c.low = max(c.low, slices.Max(append(c.unasked, 0)))
 	c.record.Done = true
 	c.save(ctx)
 }

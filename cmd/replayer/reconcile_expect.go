@@ -1,8 +1,10 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"maps"
 	"strings"
 	"time"
 
@@ -59,9 +61,14 @@ type expectPass struct {
 
 // runExpectations is the verb with --expectations.
 func (r *reconciling) runExpectations() error {
+	if r.app != "" { // none is expected of an app that is misspelt
+		if _, err := r.alipay.client(r.app); err != nil {
+			return err
+		}
+	}
 	out := newTableOut(r.cmd.OutOrStdout(), r.format, expectHead, expectCSVHead)
 	if !r.watch {
-		err := r.passOnce(out, func(reconcile.Answer) bool { return true })
+		_, err := r.passOnce(out, func(reconcile.Answer) bool { return true })
 		if closeErr := out.close(r.format); err == nil {
 			err = closeErr
 		}
@@ -70,11 +77,12 @@ func (r *reconciling) runExpectations() error {
 	return r.watchExpectations(out)
 }
 
-// passOnce goes once through the expectations. news tells what has not been said.
-func (r *reconciling) passOnce(out *tableOut, news func(reconcile.Answer) bool) error {
+// passOnce goes once through the expectations, and tells whether it came to their
+// end. news tells what has not been said.
+func (r *reconciling) passOnce(out *tableOut, news func(reconcile.Answer) bool) (whole bool, err error) {
 	ctx := r.cmd.Context()
 	p := expectPass{standings: make(map[reconcile.Standing]int)}
-	err := r.engine.Pass(ctx, ledger{r.client, r.app}, r.forget, func(a reconcile.Answer) error {
+	err = r.engine.Pass(ctx, ledger{r.client, r.app}, r.forget, func(a reconcile.Answer) error {
 		p.standings[a.Standing]++
 		if a.Standing == reconcile.Overdue && a.Finding.Verdict == reconcile.NotAsked {
 			p.unasked++
@@ -89,18 +97,18 @@ func (r *reconciling) passOnce(out *tableOut, news func(reconcile.Answer) bool) 
 		row := newExpectRow(a)
 		return out.put(row, row.cells(), row.fields())
 	})
-	if r.textfile != "" {
-		err = errors.Join(err, writeTextfile(r.textfile, p.metrics()))
+	if r.textfile != "" && err == nil { // half a pass would call an alert off
+		err = writeTextfile(r.textfile, p.metrics())
 	}
 	switch {
 	case ctx.Err() != nil:
-		return cli.Partlyf("", "interrupted")
+		return false, cli.Partlyf("", "interrupted")
 	case errors.Is(err, reconcile.ErrAway):
-		return cli.Partlyf("", "%w", err)
+		return false, cli.Partlyf("", "%w", err)
 	case err != nil:
-		return err
+		return false, err
 	}
-	return r.passed(&p)
+	return true, r.passed(&p)
 }
 
 // passed emits what is missing, if that is asked for, and says how the pass ends.
@@ -150,6 +158,23 @@ func (p *expectPass) metrics() string {
 	return b.String()
 }
 
+// restraint is by how much each expectation was overdue when Alipay last answered
+// about it.
+type restraint map[string]answered
+
+type answered struct {
+	revision uint64
+	over     time.Duration
+}
+
+// worth lets an expectation be asked about again once it is overdue by a tenth
+// more: one that nobody takes away costs some hundred requests in a month, and not
+// one every pass.
+func (p restraint) worth(x reconcile.Expected, over time.Duration) bool {
+	last, known := p[x.Name]
+	return !known || last.revision != x.Revision || over >= last.over+last.over/10
+}
+
 // watchExpectations goes through the expectations again and again, until it is
 // told to stop. Each is reported when it becomes overdue, and again when what is
 // known of it changes. A pass that fails is told, and the next one tries again.
@@ -160,16 +185,28 @@ func (r *reconciling) watchExpectations(out *tableOut) error {
 	tick := time.NewTicker(r.every)
 	defer tick.Stop()
 	for {
-		seen := make(map[string]string)
-		err := r.passOnce(out, func(a reconcile.Answer) bool {
+		seen, asked := make(map[string]string), make(restraint)
+		whole, err := r.passOnce(out, func(a reconcile.Answer) bool {
+			name := a.Record.Name
 			now := fmt.Sprint(a.Standing, a.Finding.Verdict, a.Record.Revision)
-			seen[a.Record.Name] = now
-			return told[a.Record.Name] != now
+			switch {
+			case a.Standing == reconcile.Overdue && a.Finding.Verdict == "": // not asked again: as it was
+				now, asked[name] = told[name], r.restraint[name]
+			case a.Standing == reconcile.Overdue && a.Finding.Verdict != reconcile.NotAsked:
+				asked[name] = answered{a.Record.Revision, time.Since(a.Expectation.Due)}
+			}
+			seen[name] = now
+			return told[name] != now
 		})
 		if ctx.Err() != nil {
 			return out.close(r.format)
 		}
-		told = seen
+		if whole { // what is not in it is no longer expected
+			clear(told)
+			clear(r.restraint)
+		}
+		maps.Copy(told, seen)
+		maps.Copy(r.restraint, asked)
 		if out.csv != nil {
 			out.csv.Flush()
 		} else if flushErr := out.rows.Flush(); flushErr != nil {
@@ -179,8 +216,8 @@ func (r *reconciling) watchExpectations(out *tableOut) error {
 		if err != nil {
 			now = err.Error()
 		}
-		if now != last && now != "" { // the same again tells nobody anything
-			r.say("%s", now)
+		if now != last { // the same again tells nobody anything
+			r.say("%s", cmp.Or(now, "nothing is overdue any more"))
 		}
 		last = now
 		select {

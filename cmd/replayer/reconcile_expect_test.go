@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -146,88 +145,37 @@ func TestExpectationsOfWhichSomeAreNotMet(t *testing.T) {
 	}
 }
 
-// The daemon reports what becomes overdue, once, closes what comes, and ends
-// when it is told to.
-func TestExpectationsWatched(t *testing.T) {
+// Whatever others write into the bucket, what is expected of our apps is looked
+// after: records of an app that is not configured, or with keys that cannot be
+// any, used to end the pass as if Alipay were away.
+func TestExpectationsOfStrangers(t *testing.T) {
 	t.Parallel()
 	s := newShop(t, nil)
-	ids, err := s.p.AddActivities("", 3, "ACTIVE")
+	ids, err := s.p.AddActivities("", 1, "INIT")
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.quiet(t, 3)
-	path := s.dir + "/expect.prom"
-	ctx, stop := context.WithCancel(t.Context())
-	defer stop()
-	stdout, out := lines()
-	stderr, errs := lines()
-	code := make(chan int, 1)
-	go func() {
-		args := []string{"reconcile", "--expectations", "--watch", "--every", "20ms", "-o", "ndjson", "--config", s.config, "--textfile", path,
-			"--emit", "--execute", "--reason", "the watch"}
-		code <- run(ctx, append(args, fast...), out, errs, nil)
-		_, _ = out.Close(), errs.Close() // a pipe's never fails
-	}()
-	// A look that falls into Alipay's own work on the first one says so, in a row
-	// more: the reason is another.
-	between := func(line string) bool {
-		return strings.Contains(line, ids[0]) && strings.Contains(line, `"cannot_tell"`)
-	}
-	next := func() (row struct{ Key, Standing, Verdict string }) {
-		t.Helper()
-		for {
-			select {
-			case line := <-stdout:
-				if between(line) {
-					continue
-				}
-				if err := json.Unmarshal([]byte(line), &row); err != nil {
-					t.Fatalf("%q: %v", line, err)
-				}
-				return row
-			case <-time.After(patience):
-				t.Fatal("nothing is reported")
-			}
-		}
-	}
-	// Not done, told once; then done and its notification comes: closed.
-	s.expect(t, reconcile.Expectation{Type: reconcile.Stopped, Key: ids[0], OutBizNo: "s0"})
-	if row := next(); row.Key != ids[0] || row.Standing != "overdue" || row.Verdict != "state_unexplained" {
-		t.Errorf("%+v", row)
-	}
-	s.call(t, vouchers+"stop", change(ids[0], nil), "--out-biz-no", "s0", "--no-expectation")
-	eventually(t, "the expectation is closed", func() bool { return len(s.expected(t)) == 0 })
-	// Done, and its notification is lost: told, made up for, and closed.
-	if err := s.p.SetActivity("", ids[1], "FINISHED"); err != nil {
+	kv, err := s.js.KeyValue(t.Context(), stream.ExpectBucket)
+	if err != nil {
 		t.Fatal(err)
 	}
-	s.expect(t, reconcile.Expectation{Type: reconcile.Stopped, Key: ids[1], OutBizNo: "s1"})
-	if row := next(); row.Key != ids[1] || row.Standing != "overdue" || row.Verdict != "missing" {
-		t.Errorf("%+v", row)
-	}
-	if row := next(); row.Key != ids[1] || row.Standing != "concluded" {
-		t.Errorf("%+v", row)
-	}
-	eventually(t, "it is closed, and counted", func() bool {
-		text, err := os.ReadFile(path)
-		return len(s.expected(t)) == 0 && err == nil && strings.Contains(string(text), `alipay_notify_expectations{standing="overdue"} 0`)
-	})
-	stop()
-	select {
-	case c := <-code:
-		if c != 0 {
-			t.Errorf("exit %d", c)
+	for i := range 30 {
+		x := reconcile.Expectation{Schema: reconcile.ExpectationSchema, AppID: "42", Type: reconcile.Stopped, Key: fmt.Sprint(i), Due: time.Now().Add(-time.Hour)}
+		if _, err := kv.Put(t.Context(), x.Name(), asJSON(x)); err != nil {
+			t.Fatal(err)
 		}
-	case <-time.After(patience):
-		t.Fatal("it does not end")
+		if _, err := kv.PutString(t.Context(), fmt.Sprint("nonsense.", i), "nonsense"); err != nil {
+			t.Fatal(err)
+		}
+		s.expect(t, reconcile.Expectation{Type: reconcile.Opened, Key: fmt.Sprint(strings.Repeat("7", 100), i)}) // longer than a card's number
 	}
-	for line := range stdout {
-		t.Errorf("reported again: %s", line)
+	s.expect(t, reconcile.Expectation{Type: reconcile.Created, Key: ids[0], OutBizNo: "c"})
+	count := make(map[string]int)
+	for _, row := range s.rows(t, 1, append([]string{"reconcile", "--expectations", "--concurrency", "1"}, fast...)...) {
+		count[fmt.Sprint(row["standing"], " ", row["verdict"])]++
 	}
-	for range stderr { // what it said besides is not looked at
-	}
-	if n := s.stores(t, stream.Inferred); n != 1 {
-		t.Errorf("%d inferred events", n)
+	if want := "map[broken cannot_tell:30 overdue could_not_ask:60 overdue state_unexplained:1]"; fmt.Sprint(count) != want {
+		t.Errorf("%v, want %s", count, want)
 	}
 }
 

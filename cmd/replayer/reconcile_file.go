@@ -13,6 +13,7 @@ import (
 	"iter"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -189,10 +190,19 @@ func checkHead(head []string) error {
 	for i := range head {
 		head[i] = strings.ToLower(strings.TrimSpace(head[i]))
 		if !slices.Contains(columns, head[i]) {
-			return fmt.Errorf("the first line has a column %q: want some of %s", head[i], strings.Join(columns, ", "))
+			return fmt.Errorf("the first line has a column %s: want some of %s", quoted(head[i]), strings.Join(columns, ", "))
 		}
 	}
 	return nil
+}
+
+// quoted is a cell in an error: a file of another kind is one cell of megabytes.
+func quoted(cell string) string {
+	const most = 40
+	if len(cell) > most {
+		return strconv.Quote(cell[:most]) + "..."
+	}
+	return strconv.Quote(cell)
 }
 
 func csvRow(head, cells []string) (fileRow, error) {
@@ -223,13 +233,13 @@ func (f fileRow) check(app string) error {
 	case (f.ActivityID == "") == (f.BizCardNo == ""):
 		return errors.New("a row has neither or both of activity_id and biz_card_no")
 	case cmp.Or(f.App, app) == "":
-		return fmt.Errorf("%q: several apps are configured, and the row has no app_id", name)
+		return fmt.Errorf("%s: several apps are configured, and the row has no app_id", quoted(name))
 	case f.Type != "" && !slices.Contains(reconcile.Kinds(entity), f.Type), f.Type != "" && (f.BizCardNo != "") != (entity == reconcile.Card):
-		return fmt.Errorf("%q: no type of it is called %q", name, f.Type)
+		return fmt.Errorf("%s: no type of it is called %s", quoted(name), quoted(f.Type))
 	case len(f.Requested) > 0 && bytes.TrimSpace(f.Requested)[0] != '{' && string(f.Requested) != "null":
-		return fmt.Errorf("%q: requested is not an object", name)
+		return fmt.Errorf("%s: requested is not an object", quoted(name))
 	case f.RequestedAt != "" && f.at().IsZero():
-		return fmt.Errorf("%q: requested_at is not RFC 3339, nor yyyy-MM-dd HH:mm:ss in Beijing", name)
+		return fmt.Errorf("%s: requested_at is not RFC 3339, nor yyyy-MM-dd HH:mm:ss in Beijing", quoted(name))
 	}
 	return nil
 }

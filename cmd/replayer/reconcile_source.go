@@ -91,12 +91,12 @@ func (r *reconciling) archiveSource() (itemSource, error) {
 	if err != nil {
 		return itemSource{}, err
 	}
-	usage, err := r.client.UsageOf(r.cmd.Context(), stream.Events)
+	extent, err := r.client.ExtentOf(r.cmd.Context(), stream.Events)
 	if err != nil {
 		return itemSource{}, readingError(r.cmd.Context(), err)
 	}
-	source := itemSource{
-		name: fmt.Sprintf("archive %s, app %s, since %s, until %s", r.limits.Began, r.app, r.since, r.until), total: int64(usage.LastSeq), //nolint:gosec // a sequence
+	source := itemSource{ // which begins later each day, and is the same as long as its sequences count on
+		name: fmt.Sprintf("archive of %s, app %s, since %s, until %s", formatTime(extent.Created), r.app, r.since, r.until), total: int64(extent.Last), //nolint:gosec // a sequence
 	}
 	apps, err := r.askingApps()
 	if err != nil {

@@ -18,6 +18,22 @@ const maxAway = 20
 // ErrAway means that Alipay could not be asked several times in a row.
 var ErrAway = fmt.Errorf("%d items in a row could not be asked for", maxAway)
 
+// ErrItem is what errors of an Asker are that say something about their own item
+// alone, and nothing about the next.
+var ErrItem = errors.New("about this item alone")
+
+// AboutItem makes err one of these. Its text stays.
+func AboutItem(err error) error { return itemError{err} }
+
+type itemError struct{ error }
+
+func (e itemError) Unwrap() error      { return e.error }
+func (itemError) Is(target error) bool { return target == ErrItem }
+
+// Away tells whether the item could not be asked for, for a reason that will meet
+// the next items, too.
+func (r Report) Away() bool { return r.Verdict == NotAsked && !errors.Is(r.Err, ErrItem) }
+
 // Options are what an Engine is made of. Asker and Archive are needed.
 type Options struct {
 	Asker   Asker
@@ -28,6 +44,10 @@ type Options struct {
 	Concurrency int           // items at work at once; 0 is 1
 	Grace       time.Duration // how long an event that is missing may still be on its way, before it is called missing
 	Now         func() time.Time
+
+	// Worth tells whether a pass asks about an expectation that is overdue by so
+	// much; nil: always. What is not asked about is overdue without a finding.
+	Worth func(record Expected, over time.Duration) bool
 }
 
 // Engine reconciles items. It holds no state of its own.
@@ -224,7 +244,10 @@ func collect(reports <-chan Report, each func(Report) error, stop context.Cancel
 			continue
 		}
 		failure = each(r)
-		if away++; r.Verdict != NotAsked {
+		switch {
+		case r.Away():
+			away++
+		case r.Verdict != NotAsked:
 			away = 0
 		}
 		if failure == nil && away == maxAway {

@@ -135,6 +135,17 @@ func TestRunGivesUp(t *testing.T) {
 	if !errors.Is(err, reconcile.ErrAway) || !errors.Is(err, away) || n > 40 {
 		t.Errorf("%d reported, error %v", n, err)
 	}
+	// What cannot be asked for because of what it is says nothing of the next.
+	w.onAsk = func(string) error { return reconcile.AboutItem(away) }
+	n = 0
+	if err := w.engine(reconcile.Options{}).Run(t.Context(), source(numbered(100)...), func(r reconcile.Report) error {
+		if n++; r.Verdict != reconcile.NotAsked || !errors.Is(r.Err, away) || r.Err.Error() != away.Error() {
+			t.Errorf("%s: %v", r.Verdict, r.Err)
+		}
+		return nil
+	}); err != nil || n != 100 {
+		t.Errorf("%d reported, error %v", n, err)
+	}
 	// Once in a while something fails, and the others go on.
 	count := 0
 	w.onAsk = func(string) error {

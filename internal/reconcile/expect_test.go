@@ -112,6 +112,29 @@ func TestPassAsksOnce(t *testing.T) {
 	}
 }
 
+// What is not worth asking about stays overdue without a finding, and is closed as
+// any other once its event is there.
+func TestPassThatDoesNotAsk(t *testing.T) {
+	t.Parallel()
+	w := newWorld()
+	w.states[key] = of("ACTIVE")
+	x := due(reconcile.Stopped, key, "s")
+	w.expect(t, x)
+	o := reconcile.Options{Worth: func(record reconcile.Expected, over time.Duration) bool {
+		if record.Name != x.Name() || over != time.Hour {
+			t.Errorf("%s is overdue by %v", record.Name, over)
+		}
+		return false
+	}}
+	if a := pass(t, w, o)[x.Name()]; a.Standing != reconcile.Overdue || a.Finding.Verdict != "" || len(w.asked) > 0 {
+		t.Errorf("%+v, asked %v", a, w.asked)
+	}
+	w.store(t, reconcile.Stopped, key, "s", now)
+	if a := pass(t, w, o)[x.Name()]; a.Standing != reconcile.Fulfilled || len(w.expected) > 0 {
+		t.Errorf("%s, %d open", a.Standing, len(w.expected))
+	}
+}
+
 // What was inferred closes the expectation, the next time.
 func TestPassAfterEmission(t *testing.T) {
 	t.Parallel()

@@ -77,7 +77,7 @@ type State struct {
 }
 
 // Asker asks Alipay. An error means that nothing is known; one that is not about
-// the item alone will meet the next items, too. It is used from several
+// the item alone (AboutItem) will meet the next items, too. It is used from several
 // goroutines.
 type Asker interface {
 	Ask(ctx context.Context, item Item) (State, error)

@@ -48,7 +48,7 @@ type Answer struct {
 	Record      Expected
 	Expectation Expectation // as far as it could be read
 	Standing    Standing
-	Finding     Finding // of what is overdue
+	Finding     Finding // of what is overdue; its verdict is empty where it was not worth asking
 	Item        Item    // and what it is about
 	State       State   // and what Alipay says of it
 }
@@ -70,8 +70,10 @@ func (e *Engine) Pass(ctx context.Context, ledger Ledger, forget time.Duration, 
 		}
 		switch {
 		case a.Standing == Overdue && a.Expectation.provable():
-			due.add(a)
-			continue
+			if e.o.Worth == nil || e.o.Worth(record, e.o.Now().Sub(a.Expectation.Due)) {
+				due.add(a)
+				continue
+			}
 		case a.Standing == Overdue:
 			a.Finding = Finding{Kind: a.Expectation.Type, OutBizNo: a.Expectation.OutBizNo, Verdict: CannotTell, Why: "no query proves it"}
 		case a.Standing == Fulfilled, a.Standing == Forgotten:

@@ -2,6 +2,7 @@ package stream
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -27,6 +28,9 @@ const (
 	// kvOperation is the header by which a bucket marks what was removed.
 	kvOperation, kvPurge = "KV-Operation", "PURGE"
 )
+
+// errCutShort means that the connection, or the bucket, went away under a list.
+var errCutShort = errors.New("the list was cut short")
 
 // Expect writes a record, in the place of one that has the name.
 func (c *Client) Expect(ctx context.Context, name string, value []byte) error {
@@ -57,7 +61,7 @@ func (c *Client) CloseExpected(ctx context.Context, name string, revision uint64
 }
 
 // AllExpected hands every record to fn, in no order. fn must not take long: what
-// waits for it waits in memory.
+// waits for it waits in memory. Without an error the list was whole.
 func (c *Client) AllExpected(ctx context.Context, fn func(Expected) error) error {
 	bucket, err := c.js.KeyValue(ctx, ExpectBucket)
 	if err != nil {
@@ -68,15 +72,23 @@ func (c *Client) AllExpected(ctx context.Context, fn func(Expected) error) error
 		return fmt.Errorf("list %s: %w", ExpectBucket, err)
 	}
 	defer watcher.Stop() //nolint:errcheck // the server forgets it by itself
+	silence := time.NewTimer(expectTimeout)
+	defer silence.Stop()
 	for {
 		select {
-		case entry := <-watcher.Updates():
-			if entry == nil { // the end of what there is, or of the connection
+		case entry, open := <-watcher.Updates():
+			switch {
+			case !open:
+				return fmt.Errorf("list %s: %w", ExpectBucket, errCutShort)
+			case entry == nil: // the end of what there is
 				return ctx.Err()
 			}
+			silence.Reset(expectTimeout)
 			if err := fn(Expected{entry.Key(), entry.Value(), entry.Revision(), entry.Created()}); err != nil {
 				return err
 			}
+		case <-silence.C:
+			return fmt.Errorf("list %s: nothing comes any more: %w", ExpectBucket, errCutShort)
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}
