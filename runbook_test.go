@@ -43,8 +43,8 @@ var (
 func TestRunbookHasEveryAlert(t *testing.T) {
 	t.Parallel()
 	text, rules := readText(t, runbook), readText(t, "deploy/alerts.yaml")
-	if lines := strings.Count(text, "\n"); lines > 370 {
-		t.Errorf("%s has %d lines, want at most 370: nobody reads it at night", runbook, lines)
+	if lines := strings.Count(text, "\n"); lines > 400 {
+		t.Errorf("%s has %d lines, want at most 400: nobody reads it at night", runbook, lines)
 	}
 	alerts := submatches(alertPattern, rules)
 	if len(alerts) < 10 {

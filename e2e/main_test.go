@@ -8,7 +8,7 @@
 //
 //	go test -race -tags e2e -count=1 ./e2e/...
 //
-// It needs redis-server, node and npm in PATH. nats-server is the one that
+// It needs redis-server, node, npm, and for the runbook bash, jq and curl, in PATH. nats-server is the one that
 // ALIPAY_NOTIFY_NATS_SERVER names, else that of PATH, else one built from the
 // module that the product embeds. Everything listens on 127.0.0.1 on ports that
 // the kernel chose. ALIPAY_NOTIFY_SHARED names the folder with

@@ -107,12 +107,13 @@ func readingError(ctx context.Context, err error) error {
 // checkFirst is what to try when a stream cannot be used.
 const checkFirst = "receiver check    # says what is wrong with the connection and the streams"
 
-// selectingCommand is what the verbs that select have in common.
-func selectingCommand(cmd *cobra.Command, v *flagValues, format *cli.Format) *cobra.Command {
+// selectingCommand is what the verbs that select have in common. more are formats
+// beside the usual ones.
+func selectingCommand(cmd *cobra.Command, v *flagValues, format *cli.Format, more ...string) *cobra.Command {
 	cmd.Long += selectionHelp
 	addSelection(cmd.Flags(), v)
 	cli.AddFormat(cmd.Flags(), format)
-	completeSelection(cmd)
+	completeSelection(cmd, more...)
 	cmd.ValidArgsFunction = cobra.NoFileCompletions
 	return cmd
 }

@@ -7,6 +7,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -102,35 +103,65 @@ func readLetters(ctx context.Context, client *stream.Client, stderr io.Writer, s
 	if strange > 0 {
 		fmt.Fprintf(stderr, "replayer: %d messages on %s are no pointers and are left out\n", strange, stream.DLQ)
 	}
+	wanted := slices.DeleteFunc(letters.All(), func(d *replay.DeadLetter) bool { return !s.mayBe(d) })
 	pick := s.Picker()
-	for _, d := range letters.All() {
-		if s.why != "" && !slices.Contains(d.Causes, s.why) {
-			continue
-		}
-		if err := resolve(ctx, client, d); err != nil {
+	for page := range slices.Chunk(wanted, letterPage) {
+		if err := resolve(ctx, client, page); err != nil {
 			return readingError(ctx, err)
 		}
-		selected, more := d.Pick(pick)
-		if selected {
-			if err := fn(d); err != nil {
-				return err
+		for _, d := range page {
+			selected, more := d.Pick(pick)
+			if selected {
+				if err := fn(d); err != nil {
+					return err
+				}
 			}
-		}
-		if !more {
-			break
+			if !more {
+				return nil
+			}
 		}
 	}
 	return nil
 }
 
-// resolve finds the message that a dead letter is about.
-func resolve(ctx context.Context, client *stream.Client, d *replay.DeadLetter) (err error) {
-	d.Message, err = client.Get(ctx, d.Stream, d.Event)
-	if errors.Is(err, stream.ErrNotFound) {
-		d.Gone = true
-		return nil
+// mayBe tells whether it can be selected, by what is known without its event.
+func (s letterSelection) mayBe(d *replay.DeadLetter) bool {
+	return (s.why == "" || slices.Contains(d.Causes, s.why)) &&
+		d.Sequence >= s.FirstSeq && (s.LastSeq == 0 || d.Sequence <= s.LastSeq) &&
+		!d.StoredAt.Before(s.Since) && (s.Until.IsZero() || d.StoredAt.Before(s.Until))
+}
+
+const (
+	// letterPage is how many dead letters have their events looked up together.
+	letterPage = 256
+	// lookups is how many of these are asked for at once: each is a request, and
+	// nearly all of its time is the way to the server and back.
+	lookups = 32
+)
+
+// resolve finds the messages that dead letters are about.
+func resolve(ctx context.Context, client *stream.Client, page []*replay.DeadLetter) error {
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	var all sync.WaitGroup
+	free := make(chan struct{}, lookups)
+	for _, d := range page {
+		free <- struct{}{}
+		all.Go(func() {
+			defer func() { <-free }()
+			m, err := client.Get(ctx, d.Stream, d.Event)
+			switch {
+			case errors.Is(err, stream.ErrNotFound):
+				d.Gone = true
+			case err != nil:
+				stop(err) // the first is the reason
+			default:
+				d.Message = m
+			}
+		})
 	}
-	return err
+	all.Wait()
+	return context.Cause(ctx)
 }
 
 func listLettersCommand(a *archive) *cobra.Command {
@@ -172,6 +203,7 @@ func listLetters(ctx context.Context, cmd *cobra.Command, client *stream.Client,
 	now := time.Now()
 	err := readLetters(ctx, client, cmd.ErrOrStderr(), s, func(d *replay.DeadLetter) error {
 		row := newLetterRow(d, now, reveal)
+		d.Message = events.Stored{} // the list of dead letters must not grow by their events
 		return out.put(row, row.cells()...)
 	})
 	if err == nil && out.rows == 0 {

@@ -4,6 +4,9 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"maps"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -30,6 +33,7 @@ that go the pointers that are there, and what was redriven or discarded, by the
 audit trail. What is left is the gap: at least so many messages were given up and
 nothing points to them. No part of this is what a consumer terminated, which is
 not in its counts, and consumers that allow a single delivery, which count nothing.
+A consumer that was removed has no counts, and a row where it left dead letters.
 
 Exit code 0: no gap. 4: there is one.` + compareRowHelp,
 		Example: `  replayer dlq compare
@@ -114,7 +118,8 @@ func (r compareRow) try() string {
 	return fmt.Sprintf("replayer replay --seq %d-%d --to consumer:%s    # they are among these; it knows the others by their ids", r.first, r.Delivered, r.Consumer)
 }
 
-// lettersByConsumer compares the durable consumers of both streams.
+// lettersByConsumer compares the durable consumers of both streams. Who is gone and
+// left dead letters comes last.
 func lettersByConsumer(ctx context.Context, client *stream.Client) ([]compareRow, error) {
 	pointers, terminated, err := countPointers(ctx, client)
 	if err != nil {
@@ -148,9 +153,28 @@ func lettersByConsumer(ctx context.Context, client *stream.Client) ([]compareRow
 			}
 			row.Gap = max(0, row.GivenUp-row.Pointers-row.Settled)
 			rows = append(rows, row)
+			delete(pointers, key)
+			delete(terminated, key)
 		}
 	}
-	return rows, nil
+	return append(rows, orphans(pointers, terminated)...), nil
+}
+
+// orphans are the rows of consumers that are no longer there, and left dead letters.
+func orphans(pointers, terminated replay.LetterCounts) []compareRow {
+	names := slices.Collect(maps.Keys(pointers))
+	for name := range terminated {
+		if _, both := pointers[name]; !both {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	var rows []compareRow
+	for _, name := range names {
+		stream, consumer, _ := strings.Cut(name, "/")
+		rows = append(rows, compareRow{Stream: stream, Consumer: consumer, Pointers: pointers[name], Terminated: terminated[name]})
+	}
+	return rows
 }
 
 // countPointers counts dead letters, by cause.

@@ -341,3 +341,45 @@ func TestDLQOwnPointer(t *testing.T) {
 		t.Errorf("exit %d, %s", got.code, got.stdout)
 	}
 }
+
+// TestDLQMany: more dead letters than are looked up together come in their order,
+// each with its own event, and those of consumers that are gone are not forgotten.
+func TestDLQMany(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	for i := range 3 {
+		s.receive(t, "voucher.created", alipaytest.Options{NotifyID: fmt.Sprintf("n-%d", i+1)})
+	}
+	const letters = 2*letterPage + 7
+	for i := range letters {
+		s.publish(t, fmt.Sprintf("$JS.EVENT.ADVISORY.CONSUMER.MSG_TERMINATED.ALIPAY_EVENTS.c%d", i/4), fmt.Sprintf(`{"stream_seq":%d,"deliveries":1}`, i%4+1), nil)
+	}
+	rows := objects[letterRow](t, s.run(t, "dlq", "list", "-o", "ndjson"))
+	if len(rows) != letters {
+		t.Fatalf("%d rows, want %d", len(rows), letters)
+	}
+	for i, r := range rows {
+		gone := i%4 == 3 // there are only three
+		if r.Sequence != uint64(i+1) || r.Consumer != fmt.Sprintf("c%d", i/4) || r.Gone != gone || !gone && r.Event.ID != fmt.Sprintf("n-%d", i%4+1) {
+			t.Fatalf("row %d: %+v", i, r)
+		}
+	}
+	for args, want := range map[string]int{"--id n-2": (letters + 2) / 4, "--seq 500-": letters - 499, "--seq 300 --limit 1": 1, "--limit 260": 260} {
+		got := s.run(t, append([]string{"dlq", "list", "-o", "ndjson"}, strings.Fields(args)...)...)
+		if rows := objects[letterRow](t, got); len(rows) != want {
+			t.Errorf("%s: %d rows, want %d: %s", args, len(rows), want, got.stderr)
+		}
+	}
+	// None of these consumers exists any more.
+	compared := objects[compareRow](t, s.run(t, "dlq", "compare", "-o", "json"))
+	terminated := 0
+	for _, r := range compared {
+		terminated += r.Terminated
+	}
+	if terminated != letters || compared[0].Consumer != "c0" || compared[0].Gap != 0 {
+		t.Errorf("compare counts %d, want %d: %+v", terminated, letters, compared[0])
+	}
+	if got := s.run(t, "doctor"); !strings.Contains(got.stdout, fmt.Sprintf("dead_letters   %d wait for somebody\n", letters)) {
+		t.Errorf("doctor: %s", got.stdout)
+	}
+}

@@ -122,7 +122,7 @@ func examine(ctx context.Context, cfg config.Config, o doctorFlags) []wire.Findi
 	if client == nil {
 		if wire.Embedded(cfg) {
 			f := &all[slices.IndexFunc(all, func(f wire.Finding) bool { return f.Check == "nats" })]
-			f.State, f.Why, f.Try = wire.Warn, "no receiver is running here: nothing is taken, and nothing more can be checked", "systemctl status alipay-notify"
+			f.State, f.Why, f.Try = wire.Fail, "no receiver is running here: nothing is taken, and nothing more can be checked", "systemctl status alipay-notify"
 		}
 		if o.deep {
 			all = append(all, wire.Finding{Check: "publish", State: wire.Fail, Detail: "there is no server to ask", Why: "nothing can be stored", Try: checkFirst})

@@ -23,7 +23,7 @@ func eventsCommand(a *archive) *cobra.Command {
 		Example: `  replayer events --since 2h
   replayer events --type voucher.created --key 2026080100
   replayer events --type 'other.*' --since 2026-08-01 --until 2026-08-02 -o ndjson
-  replayer events --seq 1000- --limit 20
+  replayer events --seq 1000- --limit 20 -o wide
   replayer events --key 2026080100 -o json --reveal --reason INC-42    # with personal data`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -45,13 +45,12 @@ func eventsCommand(a *archive) *cobra.Command {
 		},
 	}
 	addReveal(cmd.Flags(), &look)
-	return selectingCommand(cmd, &values, &format)
+	return addWide(selectingCommand(cmd, &values, &format, string(wide)), &format)
 }
 
 func list(cmd *cobra.Command, client *stream.Client, s replay.Selection, format cli.Format, reveal bool) error {
 	ctx := cmd.Context()
-	out := newRowPrinter(cmd.OutOrStdout(), format, tableHead...)
-	out.reveal = reveal
+	out, format := newEventPrinter(cmd.OutOrStdout(), format, reveal)
 	err := readSelected(ctx, client, s, stream.ReadOptions{}, out.print)
 	if err == nil && out.rows == 0 {
 		nothingMatched(ctx, cmd.ErrOrStderr(), client, stream.Events, "events")

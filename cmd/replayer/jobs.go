@@ -78,7 +78,9 @@ func listJobs(cmd *cobra.Command, client *stream.Client, format cli.Format) erro
 	if err := readingError(ctx, err); err != nil {
 		return cli.Failedf(checkFirst, "%w", err)
 	}
-	slices.SortFunc(rows, func(a, b jobRow) int { return strings.Compare(a.Job, b.Job) }) // names begin with the time
+	slices.SortFunc(rows, func(a, b jobRow) int {
+		return cmp.Or(strings.Compare(a.BegunAt, b.BegunAt), strings.Compare(a.Job, b.Job))
+	})
 	out := newRowPrinter(cmd.OutOrStdout(), format, jobHead...)
 	for _, row := range rows {
 		if err := out.put(row, row.cells()...); err != nil {

@@ -274,12 +274,13 @@ func TestUsageErrors(t *testing.T) {
 		"nonsense":       "replayer: unknown command \"nonsense\" for \"replayer\"\nTry: replayer --help\n",
 		"events --nix":   "replayer: unknown flag: --nix\n" + eventsHelp,
 		"events extra":   "replayer: unknown command \"extra\" for \"replayer events\"\n" + eventsHelp,
-		"events -o yaml": "replayer: invalid argument \"yaml\" for \"-o, --output\" flag: unknown format \"yaml\": want table, json or ndjson\n" + eventsHelp,
+		"events -o yaml": "replayer: invalid argument \"yaml\" for \"-o, --output\" flag: unknown format \"yaml\": want table, wide, json or ndjson\n" + eventsHelp,
 		"events --limit x": "replayer: invalid argument \"x\" for \"--limit\" flag: strconv.ParseInt: parsing \"x\": invalid syntax\n" +
 			eventsHelp,
 
 		"events --app 12a":              "replayer: --app \"12a\": want an app_id, which is digits, such as 2021000000000001\n" + eventsHelp,
-		"events --type voucher.craeted": "replayer: --type \"voucher.craeted\": unknown type\nTry: --type with one of: " + allTypes,
+		"events --type voucher.craeted": "replayer: --type \"voucher.craeted\": unknown type\nTry: --type voucher.created\n",
+		"events --type coupon.created":  "replayer: --type \"coupon.created\": unknown type\nTry: --type with one of: " + allTypes,
 		"tail --type trade_status_sync": "replayer: --type \"trade_status_sync\": unknown type\nTry: --type trade.status_changed\n",
 		"show x --type other.a.b":       "replayer: --type \"other.a.b\": unknown type\nTry: --type other.a_b\n",
 		"events --since yesterday":      "replayer: --since \"yesterday\": " + times + eventsHelp,

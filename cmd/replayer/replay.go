@@ -229,7 +229,7 @@ func (r *resending) announce(plan *replay.Plan, what audit.Plan) {
 	if plan.Items == 0 {
 		return
 	}
-	r.say("stored from %s to %s: %s", formatTime(plan.FirstAt), formatTime(plan.LastAt), plan.Counts())
+	r.say("stored from %s to %s: %s", formatTime(plan.FirstAt), formatTime(plan.LastAt), mostTypes(plan))
 	at := "as fast as the server takes them"
 	if r.rate > 0 {
 		at = fmt.Sprintf("at %d a second", r.rate)

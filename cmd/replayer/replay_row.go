@@ -52,6 +52,22 @@ func newPlanRow(plan *replay.Plan, what audit.Plan, rate int, obstacle error) pl
 	return row
 }
 
+// shownTypes is how many types a line of conversation names.
+const shownTypes = 6
+
+// mostTypes names the types of the most events.
+func mostTypes(plan *replay.Plan) string {
+	var parts []string
+	names := plan.Names()
+	for _, name := range names[:min(shownTypes, len(names))] {
+		parts = append(parts, fmt.Sprintf("%s %d", name, plan.Types[name].Items))
+	}
+	if more := len(names) - shownTypes; more > 0 {
+		parts = append(parts, fmt.Sprintf("and of %d other types", more))
+	}
+	return strings.Join(parts, ", ")
+}
+
 // printPlan prints a plan: one object, or a table of its types.
 func printPlan(w io.Writer, format cli.Format, row planRow) error {
 	if format != cli.Table {

@@ -148,6 +148,7 @@ type rowPrinter struct {
 	*cli.Printer
 	every  int  // rows of a table that are printed together
 	reveal bool // print personal data
+	wide   bool // print events with more columns
 	rows   int
 }
 
@@ -160,6 +161,9 @@ func (p *rowPrinter) print(m events.Stored) error {
 	row := newEventRow(m)
 	if p.reveal {
 		row = clearEventRow(m)
+	}
+	if p.wide {
+		return p.put(row, row.wideCells()...)
 	}
 	return p.put(row, row.cells()...)
 }

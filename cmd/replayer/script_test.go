@@ -23,6 +23,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"alipay-notify/internal/alipaytest"
+	"alipay-notify/internal/alipaytest/platform"
 	"alipay-notify/internal/audit"
 	"alipay-notify/internal/dedupe"
 	"alipay-notify/internal/events"
@@ -34,7 +35,7 @@ import (
 // TestScripts runs the built command against real servers, as each file in
 // testdata/script says: stdout, stderr and exit code. Each script has a server
 // and a configuration of its own; those named users* have one with the users and
-// permissions of deploy/nats.
+// permissions of deploy/nats, and those named asking* a stand-in for Alipay to ask.
 func TestScripts(t *testing.T) {
 	bin := buildReplayer(t)
 	files, err := filepath.Glob("testdata/script/*.txtar")
@@ -44,9 +45,13 @@ func TestScripts(t *testing.T) {
 	for _, file := range files {
 		t.Run(strings.TrimSuffix(filepath.Base(file), ".txtar"), func(t *testing.T) {
 			c := &scripted{t: t}
-			if strings.HasPrefix(filepath.Base(file), "users") {
+			switch name := filepath.Base(file); {
+			case strings.HasPrefix(name, "users"):
 				c.deploy(t)
-			} else {
+			case strings.HasPrefix(name, "asking"):
+				c.shop = newShop(t, func(c *platform.Config) { c.Mischief.Drop = 1 }) // nothing is ever heard of
+				c.site = c.shop.site
+			default:
 				c.site = newSite(t)
 			}
 			testscript.Run(t, testscript.Params{
@@ -84,6 +89,7 @@ type scripted struct {
 	t    *testing.T
 	site *site
 	nats *server.Server // of users*
+	shop *shop          // of asking*
 }
 
 // command is one of our own, beside testscript's.
@@ -130,10 +136,46 @@ func (c *scripted) happenings() map[string]command {
 				c.site.answers(c.t, consumer, args[2])
 			}
 		}),
+		// refuse TYPE NOTIFY_ID... sends notifications to a receiver with the wrong key.
+		"refuse": plain(2, func(_ *testscript.TestScript, args []string) {
+			r := newRefusing(c.t, c.site, wrongKey(c.t))
+			for _, id := range args[1:] {
+				r.refuse(c.t, c.site.app.Notification(c.t, args[0], alipaytest.Options{NotifyID: id}), time.Now())
+			}
+		}),
+		// ambiguous NOTIFY_ID... sends trade notifications of which nobody can say where a field ends.
+		"ambiguous": plain(1, func(_ *testscript.TestScript, args []string) {
+			r := newRefusing(c.t, c.site, c.site.app.PublicPEM)
+			for _, id := range args {
+				n := c.site.app.Notification(c.t, "trade.status_changed", alipaytest.Options{NotifyID: id})
+				n.Set("aaa", "x&agreement_no=1")
+				r.refuse(c.t, n, time.Now())
+			}
+		}),
+		// altered NOTIFY_ID stores the first event again, as another one than was signed.
+		"altered": plain(1, func(_ *testscript.TestScript, args []string) {
+			m := c.site.stored(c.t, 1)
+			header := make(map[string]string)
+			for name, values := range m.Header {
+				header[name] = values[0]
+			}
+			header[events.HeaderID], header[events.HeaderMessageID] = args[0], args[0]
+			c.site.publish(c.t, m.Subject, string(m.Data), header)
+		}),
 		// keep APP REASON NOTIFY_ID stores a quarantined request.
 		"keep": plain(3, func(_ *testscript.TestScript, args []string) {
 			kept := events.Kept{AppID: args[0], Reason: args[1], Outcome: "refused", NotifyID: args[2], Proof: "p", ReceivedAt: time.Now(), Body: []byte("user_id=" + somebody)}
 			c.site.publish(c.t, kept.Subject(), string(kept.Body), kept.Header())
+		}),
+		// unheard writes the id of an activity that Alipay published and nobody heard of.
+		"unheard": plain(1, func(ts *testscript.TestScript, args []string) {
+			ids, err := c.shop.p.AddActivities("", 1, "ACTIVE")
+			ts.Check(err)
+			ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte(ids[0]), 0o600))
+		}),
+		// request FILE writes the parameters by which a voucher is created.
+		"request": plain(1, func(ts *testscript.TestScript, args []string) {
+			ts.Check(os.WriteFile(ts.MkAbs(args[0]), asJSON(newVoucher("a test", 10)), 0o600))
 		}),
 		// crash VERB leaves what a writing verb leaves that dies at work.
 		"crash": plain(1, func(ts *testscript.TestScript, args []string) {

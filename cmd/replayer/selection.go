@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -39,7 +40,7 @@ moment in UTC, not in local time), or a duration back from now (30m, 2h, 7d).
 2026-08-02 is that day.`
 
 // completeSelection lets a shell complete what has a closed list of values.
-func completeSelection(cmd *cobra.Command) {
+func completeSelection(cmd *cobra.Command, more ...string) {
 	var types []string
 	for _, t := range replay.Types() {
 		if !strings.ContainsAny(t, "< ") { // a description, not a value
@@ -47,7 +48,7 @@ func completeSelection(cmd *cobra.Command) {
 		}
 	}
 	completeFixed(cmd, "type", types...)
-	completeFixed(cmd, "output", formats...)
+	completeFixed(cmd, "output", slices.Concat(formats, more)...)
 }
 
 var formats = []string{string(cli.Table), string(cli.JSON), string(cli.NDJSON)}

@@ -48,7 +48,7 @@ When the server goes away it waits, and goes on where it was.` + flagsHelp + rev
 		},
 	}
 	addReveal(cmd.Flags(), &look)
-	return selectingCommand(cmd, &values, &format)
+	return addWide(selectingCommand(cmd, &values, &format, string(wide)), &format)
 }
 
 func follow(cmd *cobra.Command, client *stream.Client, s replay.Selection, format cli.Format, reveal bool) error {
@@ -58,7 +58,8 @@ func follow(cmd *cobra.Command, client *stream.Client, s replay.Selection, forma
 		ctx, cancel = context.WithDeadline(ctx, s.Until)
 		defer cancel()
 	}
-	out := &rowPrinter{Printer: cli.NewPrinter(cmd.OutOrStdout(), format, tableHead...), every: 1, reveal: reveal}
+	out, format := newEventPrinter(cmd.OutOrStdout(), format, reveal)
+	out.every = 1
 	err := readSelected(ctx, client, s, stream.ReadOptions{
 		Follow:  true,
 		OnlyNew: s.FirstSeq == 0 && s.Since.IsZero(),

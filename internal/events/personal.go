@@ -53,10 +53,13 @@ var personalEndings = []struct {
 	{"token", whole}, {"ticket", whole}, {"password", whole}, {"secret", whole},
 }
 
+// joined writes a name without what parts its words.
+var joined = strings.NewReplacer("_", "", "-", "")
+
 // hidingOf says how much of a field's value is hidden. buyer_ is whoever paid,
 // but for the amount.
 func hidingOf(name string) hiding {
-	name = strings.ToLower(strings.NewReplacer("_", "", "-", "").Replace(name))
+	name = strings.ToLower(joined.Replace(name))
 	if h, known := personalNames[name]; known {
 		return h
 	}

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strconv"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -42,7 +43,11 @@ func benchRounds(n int) int { return 1 + 2*benchEvents/max(n, benchEvents) }
 //	replay/s      the command's, from the first record of the job to the last
 //	ratio         the second by the first; the target is half
 //	ratio-all     the same with the planning, which reads the archive once more
-//	peak-MiB      the most memory that the command's process had
+//	ratio-type    ratio of a selection that the server filters: a quarter of the events
+//	peak-MiB      the most memory that a process of the command had, whatever the selection
+//	key-ms        events --key of ten events among all; the target is a second
+//	list/s        events of everything, as NDJSON
+//	list-MiB      and the memory of that
 func BenchmarkReplay(b *testing.B) {
 	n := benchEvents
 	if text := os.Getenv("ALIPAY_NOTIFY_BENCH_EVENTS"); text != "" {
@@ -58,6 +63,7 @@ func BenchmarkReplay(b *testing.B) {
 	b.ResetTimer()
 	for range b.N {
 		s.round(b, n)
+		s.look(b, n)
 	}
 }
 
@@ -69,22 +75,47 @@ func (s *benchSite) round(b *testing.B, n int) {
 		job := fmt.Sprintf("%s-%016d", time.Now().UTC().Format("20060102t150405"), s.jobs)
 		s.jobs++
 		mark := events.NewReplayMark(job, "bench")
-		bare += s.publish(b, n, job, func(m *nats.Msg, i int) {
-			mark.Put(m.Header, uint64(i)+1)
-			m.Subject = events.ReplaySubject("bare", m.Subject)
-		})
-		r := s.replay(b, n)
+		half := func(which string) {
+			bare += s.publish(b, n/2, job, func(m *nats.Msg, i int) {
+				mark.Put(m.Header, uint64(i)+1)
+				m.Header[events.HeaderMessageID][0] += which
+				m.Subject = events.ReplaySubject("bare", m.Subject)
+			})
+		}
+		half("a") // before and after: the machine has other work to do
+		r := s.replay(b, n, "--seq", fmt.Sprintf("1-%d", n))
+		half("b")
 		sending, whole, peak = sending+r.sending, whole+r.whole, max(peak, r.peak)
 		b.Logf("round %d: bare %.0f/s so far, replay %.0f/s, with planning %.0f/s, peak %.0f MiB", round+1,
 			float64((round+1)*n)/bare.Seconds(), float64((round+1)*n)/sending.Seconds(), float64((round+1)*n)/whole.Seconds(), peak)
 	}
+	byType := s.replay(b, n/4, "--type", benchKinds[0], "--limit", strconv.Itoa(n/4))
+	oneID := s.replay(b, 1, "--id", "bench-7") // the server cannot filter by it: everything is read
+	peak = max(peak, byType.peak, oneID.peak)
 	all := float64(benchRounds(n) * n)
+	b.ReportMetric(bare.Seconds()/all*float64(n/4)/byType.sending.Seconds(), "ratio-type")
 	b.ReportMetric(all/bare.Seconds(), "bare/s")
 	b.ReportMetric(all/sending.Seconds(), "replay/s")
 	b.ReportMetric(bare.Seconds()/sending.Seconds(), "ratio")
 	b.ReportMetric(bare.Seconds()/whole.Seconds(), "ratio-all")
 	b.ReportMetric(peak, "peak-MiB")
 	b.ReportMetric(0, "ns/op")
+}
+
+// look measures the verbs that only look.
+func (s *benchSite) look(b *testing.B, n int) {
+	b.Helper()
+	key := s.run(b, "events", "--key", s.key(0), "-o", "ndjson")
+	if key.lines != 10 {
+		b.Fatalf("the key has %d events, want 10", key.lines)
+	}
+	list := s.run(b, "events", "-o", "ndjson")
+	if list.lines != n {
+		b.Fatalf("%d events are listed, want %d", list.lines, n)
+	}
+	b.ReportMetric(float64(key.whole.Milliseconds()), "key-ms")
+	b.ReportMetric(float64(n)/list.whole.Seconds(), "list/s")
+	b.ReportMetric(list.peak, "list-MiB")
 }
 
 // benchSite is a nats-server in a process of its own, with our streams.
@@ -182,6 +213,12 @@ func (s *benchSite) provision(b *testing.B, client *stream.Client) {
 	}
 }
 
+// benchKinds are the types of the events, as many of each.
+var benchKinds = []string{"voucher.created", "voucher.modified", "card.open_result", "trade.status_changed"}
+
+// benchTemplatesEach is how many different events there are of a type.
+const benchTemplatesEach = 16
+
 // captor keeps what the pipeline would publish.
 type captor struct{ events []events.Event }
 
@@ -206,8 +243,8 @@ func benchTemplates(b *testing.B, app *alipaytest.App) []*nats.Msg {
 	kept := &captor{}
 	pipeline := ingest.New(ingest.Options{Once: dedupe.Stream{}, Publisher: kept}, ingest.App{ID: app.ID, Verifier: verifier})
 	var templates []*nats.Msg
-	for _, typ := range []string{"voucher.created", "voucher.modified", "card.open_result", "trade.status_changed"} {
-		for range 16 {
+	for _, typ := range benchKinds {
+		for range benchTemplatesEach {
 			body, err := app.Notification(b, typ, alipaytest.Options{}).Body(time.Now())
 			if err != nil {
 				b.Fatal(err)
@@ -242,7 +279,9 @@ func (s *benchSite) publish(b *testing.B, n int, what string, change func(m *nat
 	began := time.Now()
 	for i := range n {
 		m := templates[i%len(templates)]
-		m.Subject = s.templates[i%len(templates)].Subject + strconv.Itoa(i/10) // a key has some ten events
+		m.Subject = s.templates[i%len(templates)].Subject + suffix(i, len(templates))
+		m.Header[events.HeaderSubject] = []string{s.key(i)}
+		m.Header[events.HeaderID] = []string{"bench-" + strconv.Itoa(i)}
 		change(&m, i)
 		if _, err := s.js.PublishMsgAsync(&m, jetstream.WithStallWait(time.Minute)); err != nil {
 			b.Fatal(err)
@@ -258,6 +297,15 @@ func (s *benchSite) publish(b *testing.B, n int, what string, change func(m *nat
 		b.Fatalf("%s: %d of %d are stored", what, got, n)
 	}
 	return took
+}
+
+// suffix gives ten events of a template the same key.
+func suffix(i, templates int) string { return "-" + strconv.Itoa(i/templates/10) }
+
+// key is that of the event with this number.
+func (s *benchSite) key(i int) string {
+	t := s.templates[i%len(s.templates)]
+	return t.Subject[strings.LastIndexByte(t.Subject, '.')+1:] + suffix(i, len(s.templates))
 }
 
 // stored counts what the archive and the target hold.
@@ -277,27 +325,46 @@ func (s *benchSite) stored(b *testing.B) (n uint64) {
 type benchRun struct {
 	sending, whole time.Duration
 	peak           float64 // MiB
+	lines          int     // of stdout
+	stderr         string
 }
 
-var sentPattern = regexp.MustCompile(`: done: (\d+) sent, 0 of them were there before, 0 failed, 0 missing, 0 left; in (\S+),`)
-
-func (s *benchSite) replay(b *testing.B, n int) benchRun {
+// run runs the command, and wants it to succeed.
+func (s *benchSite) run(b *testing.B, args ...string) benchRun {
 	b.Helper()
-	cmd := exec.Command(s.replayer, "replay", "--to", "consumer:bench", "--seq", fmt.Sprintf("1-%d", n),
-		"--execute", "--reason", "bench", "--expect", strconv.Itoa(n), "--config", s.config)
+	cmd := exec.Command(s.replayer, append(args, "--config", s.config)...)
+	var stdout lineCounter
 	var stderr bytes.Buffer
-	cmd.Stderr = &stderr
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	began := time.Now()
-	err := cmd.Run()
-	whole := time.Since(began)
-	m := sentPattern.FindStringSubmatch(stderr.String())
-	if err != nil || m == nil || m[1] != strconv.Itoa(n) {
-		b.Fatalf("%v:\n%s", err, stderr.String())
+	if err := cmd.Run(); err != nil {
+		b.Fatalf("%s: %v\n%s", cmd, err, stderr.String())
+	}
+	usage := cmd.ProcessState.SysUsage().(*syscall.Rusage)
+	return benchRun{whole: time.Since(began), peak: float64(usage.Maxrss) / 1024, lines: int(stdout), stderr: stderr.String()} // it is in KiB
+}
+
+// lineCounter counts the lines that are written to it.
+type lineCounter int
+
+func (c *lineCounter) Write(p []byte) (int, error) {
+	*c += lineCounter(bytes.Count(p, []byte("\n")))
+	return len(p), nil
+}
+
+var sentPattern = regexp.MustCompile(`: done: (\d+) sent, 0 of them were there before, 0 failed, 0 missing, 0 left; in ([^,\s]+)`)
+
+func (s *benchSite) replay(b *testing.B, n int, selection ...string) benchRun {
+	b.Helper()
+	r := s.run(b, append([]string{"replay", "--to", "consumer:bench", "--execute", "--reason", "bench", "--expect", strconv.Itoa(n)}, selection...)...)
+	m := sentPattern.FindStringSubmatch(r.stderr)
+	if m == nil || m[1] != strconv.Itoa(n) {
+		b.Fatalf("not all was sent:\n%s", r.stderr)
 	}
 	sending, err := time.ParseDuration(m[2])
 	if err != nil {
 		b.Fatal(err)
 	}
-	usage := cmd.ProcessState.SysUsage().(*syscall.Rusage)
-	return benchRun{cmp.Or(sending, whole), whole, float64(usage.Maxrss) / 1024} // it is in KiB
+	r.sending = cmp.Or(sending, r.whole)
+	return r
 }

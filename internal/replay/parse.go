@@ -101,11 +101,11 @@ func checkType(name string) error {
 	return &FieldError{Field: "type", Value: name, Reason: "unknown type", Meant: suggestType(name)}
 }
 
-// suggestType gives the one type that is meant, where Alipay's own name or its
-// dots tell, and else all there are.
+// suggestType gives the one type that is meant, where Alipay's own name, its dots
+// or a slip of the finger tell, and else all there are.
 func suggestType(name string) []string {
 	for _, k := range events.Kinds() {
-		if k.Method == name {
+		if k.Method == name || slip(k.Name, name) {
 			return []string{k.Name}
 		}
 	}
@@ -113,6 +113,18 @@ func suggestType(name string) []string {
 		return []string{otherMark + events.Token(method)}
 	}
 	return Types()
+}
+
+// slip tells whether two words are one letter apart, or have two swapped.
+func slip(a, b string) bool {
+	for a != "" && b != "" && a[0] == b[0] {
+		a, b = a[1:], b[1:]
+	}
+	for a != "" && b != "" && a[len(a)-1] == b[len(b)-1] {
+		a, b = a[:len(a)-1], b[:len(b)-1]
+	}
+	swapped := len(a) == 2 && len(b) == 2 && a[0] == b[1] && a[1] == b[0]
+	return swapped || len(a) <= 1 && len(b) <= 1
 }
 
 // Types gives what a selection's type can be, for help texts and completion:

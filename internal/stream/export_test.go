@@ -1,9 +1,13 @@
 package stream
 
 import (
+	"context"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"alipay-notify/internal/events"
 )
 
 // Classify lets the tests ask about errors that no server gives on demand.
@@ -29,3 +33,19 @@ func (a *Acks) Silent(now time.Time) bool { return a.silent(now) }
 
 // SilentAfter is silentAfter.
 const SilentAfter = silentAfter
+
+// ParseAck is parseAck.
+var ParseAck = parseAck
+
+// PublishAcked is a publish without a Publisher's checks before it.
+func (c *Client) PublishAcked(ctx context.Context, e events.Event, timeout time.Duration) (jetstream.PubAck, error) {
+	got := c.acks.publish(ctx, &e, timeout)
+	return got.ack, got.err
+}
+
+// Unanswered counts the publishes that are waited for.
+func (c *Client) Unanswered() int {
+	c.acks.mu.Lock()
+	defer c.acks.mu.Unlock()
+	return len(c.acks.waiting)
+}
