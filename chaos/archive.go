@@ -234,13 +234,17 @@ func (c *cluster) restore(ctx context.Context, b *backup) error {
 	}
 	var last *nats.Msg
 	for _, chunk := range append(b.chunks, nil) { // an empty one is the end
-		var err error
-		if last, err = c.nc.RequestWithContext(ctx, to.Subject, chunk); err != nil {
+		var failed error
+		err := await(ctx, patience, "the restore is listened to", func(ctx context.Context) bool {
+			last, failed = c.nc.RequestWithContext(ctx, to.Subject, chunk)
+			return !errors.Is(failed, nats.ErrNoResponders) // our node has not heard of it yet
+		})
+		if err := errors.Join(err, failed); err != nil {
 			return err
 		}
-		var failed apiError
-		if len(last.Data) > 0 && json.Unmarshal(last.Data, &failed) == nil && failed.Error != nil {
-			return fmt.Errorf("restore: %s", failed.Error.Description)
+		var said apiError
+		if len(last.Data) > 0 && json.Unmarshal(last.Data, &said) == nil && said.Error != nil {
+			return fmt.Errorf("restore: %s", said.Error.Description)
 		}
 	}
 	return nil

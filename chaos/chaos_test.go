@@ -55,8 +55,8 @@ func removeArtefacts(t *testing.T, out string) {
 	}
 }
 
-// A run that is broken off, as by Ctrl-C, leaves no process behind, not even one
-// that is stopped.
+// A run that is broken off, as by Ctrl-C, leaves no folder and no process behind,
+// not even one that is stopped.
 func TestBrokenOffLeavesNothing(t *testing.T) {
 	t.Setenv("TMPDIR", t.TempDir())
 	ctx, cancel := context.WithTimeout(t.Context(), 15*time.Second)
@@ -64,6 +64,9 @@ func TestBrokenOffLeavesNothing(t *testing.T) {
 	_, err := run(ctx, options{seed: 2, duration: time.Hour, rate: 40, out: &bytes.Buffer{}})
 	if !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("got %v, want that it was broken off", err)
+	}
+	if left, err := filepath.Glob(filepath.Join(os.Getenv("TMPDIR"), "*")); err != nil || len(left) > 0 {
+		t.Errorf("left behind: %v, %v", left, err)
 	}
 	lines, err := filepath.Glob("/proc/[0-9]*/cmdline")
 	if err != nil || len(lines) == 0 {

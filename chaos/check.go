@@ -14,6 +14,7 @@ type evidence struct {
 	lives     []life // in their order; the last one is the stream that is there
 	incidents []incident
 	refused   map[string]uint64 // messages in the streams of what was not accepted
+	refuse    bool              // nothing may be taken without Redis
 }
 
 // verdict is what the checker says.
@@ -44,6 +45,9 @@ func judge(e evidence) verdict {
 	var began time.Time // of the life that is looked at
 	for _, l := range e.lives {
 		v.genuine(byID, l)
+		if e.refuse {
+			v.asked(l)
+		}
 		v.copies(e, byID, l, began)
 		began = l.ended
 	}
@@ -113,7 +117,7 @@ func (v *verdict) acknowledged(e evidence) {
 }
 
 // arrived wants that nothing was tried to the end of the schedule in vain: the
-// last delivery of each came when all was healed. (Of two that come at once, one
+// last deliveries of each came when all was healed. (Of two that come at once, one
 // may be told that the other is at work.)
 func (v *verdict) arrived(e evidence) {
 	for _, r := range e.records {
@@ -134,6 +138,15 @@ func (v *verdict) genuine(byID map[string]*record, l life) {
 		}
 		if !slices.ContainsFunc(r.attempts, func(a attempt) bool { return a.Body == e.Body }) {
 			v.violate("event %d (%s) is not of a request that was sent", e.Seq, e.ID)
+		}
+	}
+}
+
+// asked wants Redis to have been asked about every event.
+func (v *verdict) asked(l life) {
+	for _, e := range l.events {
+		if e.Unasked {
+			v.violate("event %d (%s) was taken without Redis", e.Seq, e.ID)
 		}
 	}
 }

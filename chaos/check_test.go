@@ -104,6 +104,8 @@ func TestJudge(t *testing.T) {
 		"died at the time": {evidence: evidence{records: []*record{acked("a", 0)}, lives: now(twice), incidents: []incident{window(50, 51), broken("receiver killed", trackReceivers, 1, 2, nil)}}, class: classCrash},
 		"no ack":           {evidence: evidence{records: []*record{sent("a", 503, "fail", 0)}, lives: now(twice), incidents: []incident{window(50, 51)}}, class: classCrash},
 
+		"taken without Redis": {evidence: evidence{records: []*record{acked("a", 100)}, lives: now(unasked[1:]), refuse: true}, want: "event 2 (a) was taken without Redis"},
+
 		"lost with its stream":           {evidence: evidence{records: []*record{acked("a", 1)}, lives: []life{{stored(1, "a"), at(5)}, {}}}},
 		"success after its stream":       {evidence: evidence{records: []*record{acked("a", 1, 6)}, lives: []life{{stored(1, "a"), at(5)}, {}}}, want: "LOST: a"},
 		"published again":                {evidence: evidence{records: []*record{acked("a", 1, 6)}, lives: []life{{stored(1, "a"), at(5)}, {events: stored(6, "a")}}}, class: classRecreated},

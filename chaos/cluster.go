@@ -22,7 +22,8 @@ type natsNode struct {
 	*unit
 	port  string
 	store string
-	disk  *disk // nil: the disk of this machine
+	route *proxy // the way of the other nodes to this one
+	disk  *disk  // nil: the disk of this machine
 }
 
 // cluster is three nats-servers, each stream on all three.
@@ -48,15 +49,18 @@ func startCluster(ctx context.Context, crew *crew, server string, diskSize int64
 		if n.disk, noDisk = mountDisk(n.store, diskSize); n.disk != nil {
 			n.store = n.disk.path
 		}
+		if n.route, err = crew.proxy(address(route)); err != nil {
+			return nil, nil, err
+		}
 		c.nodes[i], own[i] = n, route
-		routes, urls = append(routes, "nats://"+address(route)), append(urls, "nats://"+address(port))
+		routes, urls = append(routes, "nats://"+n.route.addr()), append(urls, "nats://"+address(port))
 	}
 	for i, n := range c.nodes {
-		// Routes and addresses are not passed on: a client that learns of the
-		// servers themselves would go around the proxies.
+		// The addresses of the servers themselves are not passed on: clients and
+		// nodes that learn of them would go around the proxies.
 		text := fmt.Sprintf("server_name: n%d\nlisten: %q\njetstream { store_dir: %q, max_file_store: 1TB }\n"+
-			"cluster { name: chaos, listen: %q, no_advertise: true, routes: [%s] }\n",
-			i+1, address(n.port), n.store, address(own[i]), strings.Join(routes, ", "))
+			"cluster { name: chaos, listen: %q, advertise: %q, no_advertise: true, routes: [%s] }\n",
+			i+1, address(n.port), n.store, address(own[i]), n.route.addr(), strings.Join(routes, ", "))
 		conf := filepath.Join(crew.dir, fmt.Sprintf("nats-%d.conf", i+1))
 		if err := os.WriteFile(conf, []byte(text), 0o600); err != nil {
 			return nil, nil, err
@@ -157,6 +161,7 @@ func (c *cluster) mend() error {
 		if n.disk != nil {
 			errs = append(errs, n.disk.empty())
 		}
+		n.route.mend()
 		n.resume()
 		errs = append(errs, n.start())
 	}

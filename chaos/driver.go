@@ -25,9 +25,17 @@ type breaking struct {
 	life   context.Context // ends when the run is broken off
 	lab    *lab
 	hold   time.Duration
+	nth    int // how often this fault came before, in this run
 	random *rand.Rand
 
-	told string // details for the log
+	told string   // details for the log
+	whom []string // the processes that it hit
+}
+
+// hit says which process is broken.
+func (b *breaking) hit(u *unit) {
+	b.tell("%s", u.name)
+	b.whom = append(b.whom, u.name)
 }
 
 // tell says what exactly is broken.
@@ -49,8 +57,9 @@ type incident struct {
 	fault
 	begin, end time.Time // of the breaking; mending is done at the end
 	detail     string
-	skipped    string // why it was not done
-	trouble    string // what did not go as it should, without being the product's
+	whom       []string // the processes that it hit
+	skipped    string   // why it was not done
+	trouble    string   // what did not go as it should, without being the product's
 }
 
 // driver breaks things by plan. Nothing of it is told to the receivers or to the
@@ -105,7 +114,7 @@ func (i incident) text() string {
 // breakOne breaks, waits and mends.
 func (l *lab) breakOne(ctx context.Context, s step) incident {
 	b := &breaking{
-		ctx: ctx, life: l.life, lab: l, hold: s.hold,
+		ctx: ctx, life: l.life, lab: l, hold: s.hold, nth: s.nth,
 		random: rand.New(rand.NewPCG(s.seed, 0)),
 	}
 	i := incident{fault: s.fault, begin: time.Now()}
@@ -114,7 +123,7 @@ func (l *lab) breakOne(ctx context.Context, s step) incident {
 		before, _ = l.redis.primary(l.life) // then another one is another one
 	}
 	err := s.fault.run(b)
-	i.detail = b.told
+	i.detail, i.whom = b.told, b.whom
 	if errors.Is(err, errSkipped) {
 		i.skipped, i.end = err.Error(), time.Now()
 		return i

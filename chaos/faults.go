@@ -31,9 +31,13 @@ func catalogue() []fault {
 		{name: "NATS node killed", track: trackNATS, least: s, most: 6 * s, run: killNode},
 		{name: "stream leader killed", track: trackNATS, least: s, most: 8 * s, run: killLeader},
 		{name: "two NATS nodes killed", track: trackNATS, least: s, most: 8 * s, run: killTwo},
+		{name: "all NATS nodes killed", track: trackNATS, least: s / 2, most: 3 * s, run: killAll},
 		{name: "stream leader stopped", track: trackNATS, least: 2 * s, most: 12 * s, run: stopLeader},
 		{name: "two NATS nodes stopped", track: trackNATS, least: s, most: 8 * s, run: stopTwo},
 		{name: "NATS node stutters", track: trackNATS, least: 2 * s, most: 6 * s, run: stutterNode},
+		{name: "routes between NATS nodes cut", track: trackNATS, least: s, most: 4 * s, run: cutRoutes},
+		{name: "routes between NATS nodes slow", track: trackNATS, least: 2 * s, most: 8 * s, run: slowRoutes},
+		{name: "NATS nodes split", track: trackNATS, least: s, most: 9 * s, run: splitNodes},
 		{name: "stream leader steps down", track: trackNATS, run: stepDown},
 		{name: "stream at its limit", track: trackNATS, least: s, most: 6 * s, run: fillStream},
 		{name: "disk full under a NATS node", track: trackNATS, least: 2 * s, most: 6 * s, run: fillDisk},
@@ -52,9 +56,11 @@ func catalogue() []fault {
 	}
 }
 
+// anyReceiver is one of the two: the seed's at first, then by turns, so that
+// what happened to one happens to the other as well.
 func (b *breaking) anyReceiver() *receiver {
-	r := b.lab.receivers[b.random.IntN(len(b.lab.receivers))]
-	b.tell("%s", r.name)
+	r := b.lab.receivers[(int(b.lab.options.seed%2)+b.nth)%len(b.lab.receivers)]
+	b.hit(r.unit)
 	return r
 }
 
@@ -67,6 +73,7 @@ func killReceiver(b *breaking) error {
 
 func killReceivers(b *breaking) error {
 	for _, r := range b.lab.receivers {
+		b.hit(r.unit)
 		r.kill()
 	}
 	b.wait()

@@ -1,12 +1,15 @@
 package main
 
-import "time"
+import (
+	"context"
+	"time"
+)
 
 // primaryNow is the node that everybody is sent to.
 func (b *breaking) primaryNow() (*redisNode, error) {
 	n, err := b.lab.redis.primary(b.life)
 	if err == nil {
-		b.tell("%s", n.name)
+		b.hit(n.unit)
 	}
 	return n, err
 }
@@ -32,11 +35,10 @@ func emptyBothRedis(b *breaking) error {
 func flushRedis(b *breaking) error { return b.flush() }
 
 func (b *breaking) flush() error {
-	n, err := b.lab.redis.primary(b.life)
-	if err != nil {
-		return err
-	}
-	return n.client.FlushAll(b.life).Err()
+	return await(b.life, patience, "Redis is emptied", func(ctx context.Context) bool {
+		n, err := b.lab.redis.primary(ctx)
+		return err == nil && n.client.FlushAll(ctx).Err() == nil
+	})
 }
 
 func promoteOverDead(b *breaking) error {

@@ -35,6 +35,9 @@ type options struct {
 	only     []string // tracks; empty: all
 	breaks   string   // the mistake of a receiver that is built wrong
 	race     bool     // receivers with the race detector
+	receiver string   // a receiver that was built before; empty: it is built
+	refuse   bool     // nothing is taken without Redis
+	keep     bool     // the folder, whatever came of it
 	scenario string
 	out      io.Writer
 }
@@ -60,6 +63,7 @@ type lab struct {
 	driver    *driver
 	story     *story // of a scenario, or nil
 	began     time.Time
+	lag       lag
 
 	mu    sync.Mutex // of what is printed, and of lives
 	lives []life     // of the stream, that ended
@@ -141,16 +145,34 @@ func (l *lab) findTools(ctx context.Context) error {
 	if l.options.breaks != "" {
 		args = append(args, "-tags", "faultpoints")
 	}
-	if l.tools.receiver, err = l.build(ctx, "receiver", "alipay-notify/cmd/receiver", args...); err != nil {
+	if l.options.receiver != "" {
+		l.tools.receiver, err = l.copy("receiver", l.options.receiver)
+	} else {
+		l.tools.receiver, err = l.build(ctx, "receiver", "alipay-notify/cmd/receiver", args...)
+	}
+	if err != nil {
 		return err
 	}
-	if l.tools.nats = os.Getenv("ALIPAY_NOTIFY_NATS_SERVER"); l.tools.nats != "" {
-		return nil
+	nats := os.Getenv("ALIPAY_NOTIFY_NATS_SERVER")
+	if nats == "" {
+		if nats, err = exec.LookPath("nats-server"); err != nil {
+			l.tools.nats, err = l.build(ctx, "nats-server", "github.com/nats-io/nats-server/v2")
+			return err
+		}
 	}
-	if l.tools.nats, err = exec.LookPath("nats-server"); err != nil {
-		l.tools.nats, err = l.build(ctx, "nats-server", "github.com/nats-io/nats-server/v2")
-	}
+	l.tools.nats, err = l.copy("nats-server", nats)
 	return err
+}
+
+// copy takes a program along: a run starts it again and again, and meanwhile
+// others build theirs anew.
+func (l *lab) copy(name, from string) (string, error) {
+	path := filepath.Join(l.dir, name)
+	program, err := os.ReadFile(from)
+	if err != nil {
+		return "", err
+	}
+	return path, os.WriteFile(path, program, 0o700)
 }
 
 func (l *lab) build(ctx context.Context, name, pkg string, args ...string) (string, error) {

@@ -48,6 +48,9 @@ func chaos(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	flags.StringVar(&only, "only", "", "tracks to break, comma-separated, of: "+strings.Join(tracks, ", "))
 	flags.StringVar(&o.breaks, "break", "", "a mistake in the receivers that has to be found: commit-before-publish or ack-before-publish")
 	flags.BoolVar(&o.race, "race", false, "build the receivers with the race detector")
+	flags.StringVar(&o.receiver, "receiver", "", "a receiver that was built before, instead of one built now")
+	flags.BoolVar(&o.refuse, "refuse", false, "receivers with redis.on_unavailable: refuse, that take nothing without Redis")
+	flags.BoolVar(&o.keep, "keep", false, "keep journal, streams and logs of a run that found nothing, too")
 	flags.StringVar(&o.scenario, "scenario", "", "one story instead of chance: "+strings.Join(slices.Sorted(maps.Keys(scenarios)), ", "))
 	if err := flags.Parse(args); err != nil {
 		return 2

@@ -22,6 +22,7 @@ type step struct {
 	fault fault
 	pause time.Duration // of calm before it
 	hold  time.Duration // that it lasts, as far as it is ours to say
+	nth   int           // how often the fault came before
 	seed  uint64        // of its own choices
 }
 
@@ -33,6 +34,7 @@ func plan(seed uint64, lasts time.Duration) map[string][]step {
 	for i, track := range tracks {
 		random := rand.New(rand.NewPCG(seed, 100+uint64(i)))
 		var deck []fault
+		before := map[string]int{}
 		for total := time.Duration(0); total < lasts; {
 			if len(deck) == 0 {
 				deck = faultsOf(track)
@@ -44,8 +46,10 @@ func plan(seed uint64, lasts time.Duration) map[string][]step {
 				fault: f,
 				pause: between(random, 500*time.Millisecond, 4*time.Second),
 				hold:  between(random, f.least, f.most),
+				nth:   before[f.name],
 				seed:  random.Uint64(),
 			}
+			before[f.name]++
 			all[track] = append(all[track], s)
 			total += s.pause + s.hold
 		}

@@ -78,3 +78,22 @@ func TestDocumentIsComplete(t *testing.T) {
 		}
 	}
 }
+
+// What is done to one receiver is done to the other the next time, whatever the
+// seed: a run in which chance has spared one of them would say little of it.
+func TestBothReceiversAreHit(t *testing.T) {
+	t.Parallel()
+	for seed := range uint64(4) {
+		l := &lab{options: options{seed: seed}, receivers: [2]*receiver{{unit: &unit{name: "one"}}, {unit: &unit{name: "two"}}}}
+		seen := map[string]int{}
+		for _, s := range plan(seed, 10*time.Minute)[trackReceivers] {
+			if s.fault.name == "receiver killed" {
+				b := &breaking{lab: l, nth: s.nth}
+				seen[b.anyReceiver().name]++
+			}
+		}
+		if seen["one"] < 2 || seen["two"] < 2 {
+			t.Errorf("seed %d kills them %v times", seed, seen)
+		}
+	}
+}

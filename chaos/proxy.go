@@ -142,13 +142,12 @@ func (p *proxy) refuse(on bool) {
 	}
 }
 
-// turn sends new connections elsewhere, as a virtual address that moves, and
-// cuts the old ones.
+// turn sends new connections elsewhere, as a virtual address that moves. The old
+// ones stay where they are: that they are useless now, their client has to see.
 func (p *proxy) turn(target string) {
 	p.mu.Lock()
+	defer p.mu.Unlock()
 	p.target = target
-	p.mu.Unlock()
-	p.cut()
 }
 
 // mend undoes all of that.

@@ -92,11 +92,15 @@ func (l *lab) configure(name, http, ops, redisURL string, urls []string) (string
 		}
 		return m
 	}
+	policy := "publish"
+	if l.options.refuse {
+		policy = "refuse"
+	}
 	text, err := json.MarshalIndent(section( // JSON is YAML
 		"http", section("listen", address(http)),
 		"ops", section("listen", address(ops)),
 		"apps", []any{section("app_id", l.app.ID, "alipay_public_keys", []string{"alipay.pem"})},
-		"redis", section("url", redisURL, "lease", lease.String()),
+		"redis", section("url", redisURL, "lease", lease.String(), "on_unavailable", policy),
 		"nats", section("url", strings.Join(urls, ","), "replicas", 3, "max_bytes", maxBytes),
 	), "", "  ")
 	if err != nil {

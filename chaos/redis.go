@@ -52,6 +52,8 @@ func startRedis(ctx context.Context, crew *crew, server string) (*redisPair, err
 		_, announced, _ := strings.Cut(p.addr(), ":")
 		argv := []string{server, "--bind", "127.0.0.1", "--port", port, "--dir", crew.dir, "--save", "", "--appendonly", "no",
 			"--maxmemory-policy", "noeviction", "--repl-diskless-sync-delay", "0", "--repl-timeout", "5",
+			// Else a replica leaves a file, and a Redis that comes back finds it.
+			"--repl-diskless-sync", "yes", "--repl-diskless-load", "swapdb",
 			"--replica-announce-ip", "127.0.0.1", "--replica-announce-port", announced}
 		u, err := crew.unit(fmt.Sprint("redis-", i+1), argv...)
 		if err != nil {

@@ -21,12 +21,12 @@ func (l *lab) report(e evidence, v verdict) {
 	defer w.Flush() //nolint:errcheck // as with every print
 	row := func(format string, args ...any) { fmt.Fprintf(w, format+"\n", args...) }
 
-	row("\nFAULT\tTIMES\tSECONDS\tNOTE")
+	row("\nFAULT\tTIMES\tSECONDS\tHIT\tNOTE")
 	for _, f := range tally(e.incidents) {
 		if f.times == 0 && f.note == "" && l.story != nil {
 			continue
 		}
-		row("%s\t%d\t%.1f\t%s", f.name, f.times, f.lasted.Seconds(), f.note)
+		row("%s\t%d\t%.1f\t%s\t%s", f.name, f.times, f.lasted.Seconds(), f.whom(), f.note)
 	}
 	answers := map[string]int{}
 	attempts, notifications := 0, len(e.records)
@@ -49,14 +49,27 @@ func (l *lab) report(e evidence, v verdict) {
 	}
 	for _, r := range l.receivers {
 		if n := r.endings(); n > 0 {
-			row("%s ended by itself\t%d\t\tand was started again", r.name, n)
+			row("%s ended by itself\t%d\t\tand was started again; it said: %s", r.name, n, l.lastWords(r.name))
 		}
 	}
+	all, healed := l.lag.text()
+	row("HARNESS LATE\t%v\t\tat the most, proxies included; %v after the healing", all, healed)
 	row("VIOLATIONS\t%d", len(v.violations))
 	for _, text := range v.violations[:min(len(v.violations), mostViolations)] {
 		row("  %s", text)
 	}
 	row("\nseed %d: %s", l.options.seed, map[bool]string{true: "kept every promise", false: "FAILED"}[len(v.violations) == 0])
+}
+
+// lastWords are what the ends of a receiver were explained by.
+func (l *lab) lastWords(name string) string {
+	var all []string
+	l.eachLine(name, func(line string) {
+		if why, ok := strings.CutPrefix(line, "receiver: "); ok && !slices.Contains(all, why) {
+			all = append(all, why)
+		}
+	})
+	return strings.Join(all, " | ")
 }
 
 // kind is how an attempt ended, in a word or two.
@@ -75,7 +88,17 @@ type counted struct {
 	name   string
 	times  int
 	lasted time.Duration
+	hits   map[string]int // by process
 	note   string
+}
+
+// whom is which processes a fault hit how often.
+func (c counted) whom() string {
+	var all []string
+	for _, name := range slices.Sorted(maps.Keys(c.hits)) {
+		all = append(all, fmt.Sprintf("%s: %d", name, c.hits[name]))
+	}
+	return strings.Join(all, ", ")
 }
 
 // tally counts the faults, in the order of the catalogue; those that did not
@@ -85,7 +108,7 @@ func tally(incidents []incident) []counted {
 	var order []string
 	line := func(name string) *counted {
 		if rows[name] == nil {
-			rows[name] = &counted{name: name}
+			rows[name] = &counted{name: name, hits: map[string]int{}}
 			order = append(order, name)
 		}
 		return rows[name]
@@ -100,6 +123,9 @@ func tally(incidents []incident) []counted {
 			continue
 		}
 		c.times++
+		for _, name := range i.whom {
+			c.hits[name]++
+		}
 		c.lasted += i.end.Sub(i.begin)
 		c.note = cmp.Or(strings.Join(strings.Fields(i.trouble), " "), c.note)
 	}

@@ -24,7 +24,7 @@ func run(ctx context.Context, o options) (v verdict, err error) {
 	defer func() {
 		cancel()
 		l.close()
-		l.keep(outer.Err() == nil && (err != nil || len(v.violations) > 0))
+		l.keep(outer.Err() == nil && (err != nil || len(v.violations) > 0 || o.keep))
 	}()
 	if err != nil {
 		return v, fmt.Errorf("start: %w", err)
@@ -36,6 +36,7 @@ func run(ctx context.Context, o options) (v verdict, err error) {
 	}
 	during, over := context.WithTimeout(ctx, o.duration)
 	defer over()
+	go l.lag.watch(ctx, l.sender.healed)
 	sending := make(chan struct{})
 	go func() {
 		defer close(sending)
@@ -120,7 +121,7 @@ func (l *lab) save(e evidence, v verdict) error {
 
 // collect reads what the checker judges by.
 func (l *lab) collect() (evidence, error) {
-	e := evidence{records: l.journal.all(), incidents: l.driver.incidents, refused: map[string]uint64{}}
+	e := evidence{records: l.journal.all(), incidents: l.driver.incidents, refused: map[string]uint64{}, refuse: l.options.refuse}
 	events, err := l.nats.readEvents(l.life)
 	if err != nil {
 		return e, fmt.Errorf("read the stream: %w", err)
@@ -167,9 +168,9 @@ func (l *lab) eachLine(name string, do func(string)) {
 }
 
 // keep leaves what was written where somebody has to look at it, and nothing
-// else behind.
+// else behind: a run whose programs could not be built has written nothing.
 func (l *lab) keep(worth bool) {
-	if !worth || l.dir == "" {
+	if !worth || l.journal == nil {
 		_ = os.RemoveAll(l.dir) // it is in the temporary folder
 		return
 	}

@@ -19,6 +19,7 @@ var scenarios = map[string]scenario{
 	"redis-empty":      {lasts: 40 * time.Second, run: redisEmpty},
 	"redis-read-only":  {lasts: 60 * time.Second, run: redisReadOnly},
 	"nats-leader-gone": {lasts: 95 * time.Second, run: natsLeaderGone},
+	"nats-quorum-gone": {lasts: 95 * time.Second, run: natsQuorumGone},
 }
 
 // at waits for a moment of the story and says what happens then.
@@ -83,18 +84,34 @@ func redisReadOnly(b *breaking) error {
 }
 
 // natsLeaderGone kills the server that leads the stream, for a minute.
-func natsLeaderGone(b *breaking) error {
-	n, err := b.lab.nats.leader(b.life)
+func natsLeaderGone(b *breaking) error { return b.withoutNodes("stream leader killed", 1) }
+
+// natsQuorumGone kills another one as well, so that nobody can lead.
+func natsQuorumGone(b *breaking) error { return b.withoutNodes("two NATS nodes killed", 2) }
+
+// withoutNodes kills the stream's leader, and more of the servers, for a minute.
+func (b *breaking) withoutNodes(fault string, count int) error {
+	leader, err := b.lab.nats.leader(b.life)
 	if err != nil {
 		return err
 	}
-	b.at(10*time.Second, fmt.Sprintf("%s, which leads the stream, is killed", n.name))
-	n.kill()
-	b.at(70*time.Second, n.name+" is back")
-	if err := n.start(); err != nil {
-		return err
+	nodes := []*natsNode{leader}
+	for _, n := range b.lab.nats.nodes {
+		if n != leader && len(nodes) < count {
+			nodes = append(nodes, n)
+		}
 	}
-	b.happened(trackNATS, "stream leader killed", 10*time.Second, false)
+	b.at(10*time.Second, fmt.Sprintf("%s, which leads the stream, is killed; %d of %d are left", leader.name, len(b.lab.nats.nodes)-count, len(b.lab.nats.nodes)))
+	for _, n := range nodes {
+		n.kill()
+	}
+	b.at(70*time.Second, "all servers are back")
+	for _, n := range nodes {
+		if err := n.start(); err != nil {
+			return err
+		}
+	}
+	b.happened(trackNATS, fault, 10*time.Second, false)
 	b.at(80*time.Second, "the sender repeats 200 that were acknowledged")
 	b.lab.sender.repeat(200, b.random)
 	b.at(95*time.Second, "end")

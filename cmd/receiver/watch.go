@@ -47,13 +47,16 @@ func (h *health) reasons() []string {
 }
 
 const (
-	// firstCheckWait is how long a start waits for the NATS servers before it
-	// goes on without them, not ready.
+	// firstCheckWait is how long a start waits for the NATS servers, to be reached
+	// and to answer, before it goes on without them, not ready.
 	firstCheckWait = 3 * time.Second
 	// checkEvery is how often the layout is compared again.
 	checkEvery = time.Minute
-	// checkTimeout bounds one comparison.
+	// checkTimeout bounds one comparison that somebody has asked for.
 	checkTimeout = 10 * time.Second
+	// compareTimeout bounds one of our own: while it lasts, nothing else is looked
+	// at, and readiness must not be old news.
+	compareTimeout = 3 * time.Second
 	// probeTimeout bounds one probe of the stream; a healthy one takes milliseconds.
 	probeTimeout = 2 * time.Second
 	// retryCheck is how often we try while the layout was never seen.
@@ -77,7 +80,7 @@ func (r *receiver) firstCheck(ctx context.Context) error {
 		case <-time.After(20 * time.Millisecond):
 		}
 	}
-	fatal, err := r.check(ctx)
+	fatal, err := r.check(wait)
 	if err != nil {
 		r.log.Warn().Err(err).Msg("the streams cannot be checked; running, not ready")
 		return nil
@@ -91,7 +94,7 @@ func (r *receiver) firstCheck(ctx context.Context) error {
 // check compares the layout, logs each difference, and stops or allows
 // publishing. It gives the fatal differences as text.
 func (r *receiver) check(ctx context.Context) ([]string, error) {
-	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
+	ctx, cancel := context.WithTimeout(ctx, compareTimeout)
 	defer cancel()
 	diffs, err := r.client.Check(ctx, wire.Layout(r.cfg))
 	if err != nil {
@@ -164,6 +167,9 @@ func (r *receiver) watch(ctx context.Context) {
 			connected := r.client.Connected()
 			r.health.set("nats", stream.see(r.streamAway(ctx)))
 			r.health.set("redis", redis.see(r.redisAway(ctx)))
+			if ctx.Err() != nil {
+				return // what was not answered says nothing: we are stopping
+			}
 			said = r.sayReadiness(said)
 			due := now.Sub(checked) >= checkEvery || errors.Is(r.publisher.Suspended(), errNotChecked)
 			if !connected || !due {

@@ -1,8 +1,19 @@
 package main
 
 import (
+	"bufio"
 	"errors"
+	"fmt"
+	"net"
+	"strings"
 	"testing"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"alipay-notify/cmd/internal/wire"
+	"alipay-notify/internal/server"
+	"alipay-notify/internal/stream"
 )
 
 // A balancer that sees one bad look in passing must not take the receiver out,
@@ -27,6 +38,64 @@ func TestDamper(t *testing.T) {
 			if ready := d.see(why) == nil; ready != (tt.ready[i] == 'y') {
 				t.Errorf("%s: after %s ready is %v", tt.looks, tt.looks[:i+1], ready)
 			}
+		}
+	}
+}
+
+// In the fault harness (seed 2), a receiver that was started while the stream had
+// no leader listened only 13 s later: NATS could be reached, so that the wait for
+// it was over, and the comparison of the layout had 10 s of its own. Both
+// receivers had been killed, and for all that time nobody answered Alipay at all.
+func TestStartDoesNotWaitForAStreamWithoutLeader(t *testing.T) {
+	t.Parallel()
+	client, err := stream.Connect(stream.ConnectOptions{URL: muteNATS(t), Wait: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	r := &receiver{
+		log: zerolog.Nop(), client: client, publisher: client.NewPublisher(), health: &health{},
+		metrics: server.NewMetrics(wire.Version, func() bool { return false }),
+	}
+	started := time.Now()
+	if err := r.firstCheck(t.Context()); err != nil {
+		t.Errorf("got %v, want a receiver that runs, not ready", err)
+	}
+	if took := time.Since(started); took > firstCheckWait+2*time.Second {
+		t.Errorf("the start waited %v, want %v at most", took, firstCheckWait)
+	}
+	if why := r.health.reasons(); len(why) != 1 || why[0] != errNotChecked.Error() {
+		t.Errorf("not ready because of %q, want %q", why, errNotChecked)
+	}
+}
+
+// muteNATS is a server that takes connections and whose JetStream never answers,
+// as that of a cluster without a quorum.
+func muteNATS(t *testing.T) string {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { listener.Close() }) //nolint:errcheck,gosec // at the end
+	go func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			go answerPings(conn)
+		}
+	}()
+	return "nats://" + listener.Addr().String()
+}
+
+func answerPings(conn net.Conn) {
+	defer conn.Close() //nolint:errcheck // the client has left
+	fmt.Fprint(conn, `INFO {"server_id":"mute","version":"2.12.0","headers":true,"max_payload":8388608}`+"\r\n")
+	for in := bufio.NewScanner(conn); in.Scan(); {
+		if strings.HasPrefix(in.Text(), "PING") {
+			fmt.Fprint(conn, "PONG\r\n")
 		}
 	}
 }
