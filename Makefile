@@ -27,7 +27,7 @@ test: ## run all tests, with the race detector where there is a C compiler
 lint: tools ## check style, import direction and formatting
 	scripts/tools.sh run golangci-lint run ./...
 
-bench: ## run all benchmarks
+bench: ## run all benchmarks (the replay of as many as ALIPAY_NOTIFY_BENCH_EVENTS=1000000)
 	$(GO) test -run '^$$' -bench . -benchmem ./...
 
 bench-e2e: ## compare with what others would write, on real servers (BENCH=full, short, size, soak)
@@ -36,7 +36,7 @@ bench-e2e: ## compare with what others would write, on real servers (BENCH=full,
 fuzz: ## fuzz every target for FUZZTIME (30s)
 	scripts/fuzz.sh $(FUZZTIME)
 
-e2e: ## test the built commands against real servers (needs redis-server, node and npm)
+e2e: ## test the built commands against real servers (needs redis-server, node, npm, jq and curl)
 	$(GO) build -o bin/nats-server github.com/nats-io/nats-server/v2
 	ALIPAY_NOTIFY_NATS_SERVER=$(CURDIR)/bin/nats-server scripts/test.sh -v -tags e2e -count=1 ./e2e/...
 

@@ -60,7 +60,9 @@ func serve(ctx context.Context, file string, environ []string, stderr io.Writer)
 	if err != nil {
 		return err
 	}
-	log, err := newLogger(cfg, stderr)
+	lines := newLineBuffer(stderr)
+	defer lines.Flush()
+	log, err := newLogger(cfg, lines)
 	if err != nil {
 		return err
 	}
@@ -68,11 +70,12 @@ func serve(ctx context.Context, file string, environ []string, stderr io.Writer)
 	if err := r.start(ctx, keys); err != nil {
 		return errors.Join(err, r.stop())
 	}
-	r.announce(stderr)
+	r.announce(lines)
 
 	watching, stopWatching := context.WithCancel(ctx)
 	var watchers sync.WaitGroup
 	watchers.Go(func() { r.watch(watching) })
+	watchers.Go(func() { tuneGC(watching) })
 	watchers.Go(func() {
 		newReloader(r, wire.ConfigPath(file, environ), environ, keys).run(watching, hup)
 	})
@@ -86,13 +89,15 @@ func serve(ctx context.Context, file string, environ []string, stderr io.Writer)
 }
 
 // newLogger makes the log of the process.
-func newLogger(cfg config.Config, w io.Writer) (zerolog.Logger, error) {
+func newLogger(cfg config.Config, lines *lineBuffer) (zerolog.Logger, error) {
 	level, err := zerolog.ParseLevel(cfg.Log.Level)
 	if err != nil {
 		return zerolog.Nop(), cli.Usagef("log.level: info", "log.level: %w", err)
 	}
+	var w io.Writer = lines
 	if cfg.Log.Format == "console" {
-		w = zerolog.ConsoleWriter{Out: w, TimeFormat: time.TimeOnly, NoColor: true}
+		// Somebody looks at it: each line at once.
+		w = zerolog.ConsoleWriter{Out: lines, TimeFormat: time.TimeOnly, NoColor: true}
 	}
 	return zerolog.New(w).Level(level).With().Timestamp().Logger(), nil
 }
@@ -222,7 +227,7 @@ func (r *receiver) dedupe() (ingest.Once, error) {
 }
 
 // announce says that the receiver takes notifications, and where.
-func (r *receiver) announce(stderr io.Writer) {
+func (r *receiver) announce(lines io.Writer) {
 	line := r.log.Info().Str("version", wire.Version).
 		Str("listen", r.listeners[0].Addr().String()).Str("path", r.cfg.HTTP.Path).
 		Str("ops", r.listeners[1].Addr().String())
@@ -233,7 +238,7 @@ func (r *receiver) announce(stderr io.Writer) {
 	}
 	line.Bool("embedded", r.embedded != nil).Bool("redis", r.redis != nil).Strs("not_ready", r.health.reasons()).Msg("listening")
 	if r.cfg.Dev {
-		fmt.Fprintf(stderr, "\nReady. In a second terminal, try:\n  bin/alipaysim send voucher.created\n  bin/replayer events\n\n")
+		fmt.Fprintf(lines, "\nReady. In a second terminal, try:\n  bin/alipaysim send voucher.created\n  bin/replayer events\n\n")
 	}
 }
 

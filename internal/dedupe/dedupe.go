@@ -136,6 +136,8 @@ type Redis struct {
 	opts     Options
 	eval     evaluator
 	settling settling
+
+	claims, commits, releases operation
 }
 
 // New makes a Redis that uses client, which should come from Open.
@@ -156,7 +158,12 @@ func New(client redis.UniversalClient, o Options) (*Redis, error) {
 	if err != nil {
 		return nil, fmt.Errorf("dedupe: %w", err)
 	}
-	return &Redis{opts: o, eval: newEvaluator(client, o.Timeout)}, nil
+	return &Redis{
+		opts: o, eval: newEvaluator(client, o.Timeout),
+		claims:   operation{claimScript, millis(o.Lease)},
+		commits:  operation{commitScript, millis(o.Retention)},
+		releases: operation{releaseScript, "0"},
+	}, nil
 }
 
 // Key is the key of one event.
@@ -247,11 +254,7 @@ func (r *Redis) run(ctx context.Context, a *attempt, fn func(ctx context.Context
 	// on nothing may fail, and the claim must not be released any more.
 	fault.Point("before-commit")
 	stored = true
-	switch {
-	case !a.commit:
-	case r.opts.Behind:
-		r.settling.run(a.key, func() { r.commit(ctx, a, place) })
-	default:
+	if a.commit {
 		r.commit(ctx, a, place)
 	}
 	return place, nil
@@ -262,7 +265,7 @@ func (r *Redis) run(ctx context.Context, a *attempt, fn func(ctx context.Context
 func (r *Redis) claim(ctx context.Context, a *attempt) (place, prior string, err error) {
 	gone := "" // a commit whose place is gone; our claim may replace exactly this
 	for range maxLooks {
-		found, err := r.call(ctx, claimScript, a.key, a.lease, millis(r.opts.Lease), gone)
+		found, err := r.call(ctx, call{&r.claims, a.key, a.lease, gone})
 		if err != nil {
 			return "", "", r.unanswered(ctx, a, err)
 		}
@@ -317,8 +320,9 @@ func (r *Redis) unanswered(ctx context.Context, a *attempt, err error) error {
 	return nil
 }
 
-// Settle waits for the commits under way, at most Options.Timeout each. Without
-// it a process that stops leaves their leases, which run out by themselves.
+// Settle waits for the commits under way: some round trips at the most, each of
+// Options.Timeout. Without it a process that stops leaves their leases, which run
+// out by themselves.
 func (r *Redis) Settle(ctx context.Context) error {
 	if err := r.settling.wait(ctx, ""); err != nil {
 		return fmt.Errorf("dedupe: commits are still under way: %w", err)
@@ -326,14 +330,21 @@ func (r *Redis) Settle(ctx context.Context) error {
 	return nil
 }
 
-// commit remembers a success. It runs when ctx has ended, too: the sender
-// hanging up is the very case in which the same notification comes again.
+// commit remembers a success, behind the answer if there is room for that. It
+// runs when ctx has ended, too: the sender hanging up is the very case in which
+// the same notification comes again.
 func (r *Redis) commit(ctx context.Context, a *attempt, place string) {
-	// At this point the sender may have been told "success": a crash leaves event
-	// and lease all the same.
-	fault.Point("in-commit")
-	found, err := r.call(context.WithoutCancel(ctx), commitScript, a.key, a.lease, millis(r.opts.Retention), commitValue(a.fingerprint, place))
-	r.settled(OpCommit, a, found, err)
+	c := call{&r.commits, a.key, a.lease, commitValue(a.fingerprint, place)}
+	if !r.opts.Behind || !r.settling.add(a.key) {
+		found, err := r.call(context.WithoutCancel(ctx), c)
+		r.settled(OpCommit, a, found, err)
+		return
+	}
+	r.eval.send(c, func(reply any, err error) {
+		defer r.settling.remove(a.key)
+		found, err := newAnswer(reply, err)
+		r.settled(OpCommit, a, found, err)
+	})
 }
 
 // release removes our claim, if it is there, even when ctx has ended.
@@ -341,7 +352,7 @@ func (r *Redis) release(ctx context.Context, a *attempt) {
 	if !a.release {
 		return
 	}
-	found, err := r.call(context.WithoutCancel(ctx), releaseScript, a.key, a.lease)
+	found, err := r.call(context.WithoutCancel(ctx), call{&r.releases, a.key, a.lease, ""})
 	r.settled(OpRelease, a, found, err)
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -122,24 +123,25 @@ func TestFlightsShare(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	dedupe.SetPatience(r, time.Hour)
 	do := func(ctx context.Context, key string) error {
 		_, _, err := r.Do(ctx, key, "fp", func(context.Context, bool) (string, error) { return "p", nil })
 		return err
 	}
-	const calls = dedupe.MaxFlights + 100
+	const calls = 101
 	errs := make(chan error, calls)
 	for i := range calls {
 		go func() { errs <- do(t.Context(), dedupe.Key("2021", strings.Repeat("x", i))) }()
-		if i < dedupe.MaxFlights {
+		if i == 0 {
 			<-gate.arrived
 		}
 	}
-	// At this point every flight is held at the gate with one call aboard.
-	dedupe.WhenWaiting(r, calls-dedupe.MaxFlights)
+	// At this point a flight is held at the gate with one call aboard.
+	dedupe.WhenWaiting(r, calls-1)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancelled := make(chan error)
 	go func() { cancelled <- do(ctx, "left") }()
-	dedupe.WhenWaiting(r, calls-dedupe.MaxFlights+1)
+	dedupe.WhenWaiting(r, calls)
 	cancel()
 	if err := <-cancelled; fault.KindOf(err) != fault.Unavailable {
 		t.Errorf("err = %v, want unavailable", err)
@@ -162,21 +164,141 @@ func TestFlightsShare(t *testing.T) {
 	}
 }
 
+// A round trip that is late, on a connection that died in the pool say, must not
+// hold up the calls that come after it.
+func TestFlightsDoNotWaitForALateOne(t *testing.T) {
+	g := newRig(t, dedupe.Publish, false)
+	client := open(t, g.server.Addr())
+	gate := &gate{open: make(chan struct{}), arrived: make(chan int, 1000), first: true}
+	client.AddHook(gate)
+	r, err := dedupe.New(client, dedupe.Options{
+		Lease: time.Minute, Retention: time.Hour, Timeout: 20 * time.Second,
+		Holds: func(context.Context, string) (bool, error) { return true, nil },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	do := func(key string) error {
+		_, _, err := r.Do(t.Context(), key, "fp", func(context.Context, bool) (string, error) { return "p", nil })
+		return err
+	}
+	dedupe.SetPatience(r, 0)
+	late := make(chan error)
+	go func() { late <- do("late") }()
+	<-gate.arrived
+	for _, key := range []string{"a", "b", "c"} {
+		if err := do(key); err != nil {
+			t.Error(err)
+		}
+	}
+	select {
+	case err := <-late:
+		t.Fatalf("the late one is back: %v", err)
+	default:
+	}
+	close(gate.open)
+	if err := <-late; err != nil {
+		t.Error(err)
+	}
+}
+
 // gate is a client hook that holds pipelines until it is opened, and counts what
 // is in them.
 type gate struct {
 	breaker
 	open    chan struct{}
 	arrived chan int
+	first   bool // only the first is held
+	passed  atomic.Int32
 }
 
 func (g *gate) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
 	return func(ctx context.Context, cmds []redis.Cmder) error {
-		if dedupe.ScriptName(cmds[0].Args()) != "" {
-			g.arrived <- len(cmds)
-			<-g.open
+		if args := cmds[0].Args(); dedupe.ScriptName(args) != "" {
+			g.arrived <- args[2].(int) // keys
+			if g.passed.Add(1) == 1 || !g.first {
+				<-g.open
+			}
 		}
 		return next(ctx, cmds)
+	}
+}
+
+// A server that does not do several keys in one script (a cluster behind one
+// address) or refuses one of them must not fail the others: each call is repeated
+// by itself and has an answer of its own.
+func TestFlightsRefusedTogether(t *testing.T) {
+	for _, refusal := range []refusal{"CROSSSLOT Keys in request don't hash to the same slot", "OOM command not allowed"} {
+		g := newRig(t, dedupe.Refuse, false)
+		client := open(t, g.server.Addr())
+		gate := &gate{open: make(chan struct{}), arrived: make(chan int, 1000)}
+		client.AddHook(gate)
+		client.AddHook(&oneKey{refusal: refusal})
+		r, err := dedupe.New(client, dedupe.Options{
+			Lease: time.Minute, Retention: time.Hour, Timeout: 20 * time.Second, OnUnavailable: dedupe.Refuse,
+			Holds:   func(context.Context, string) (bool, error) { return true, nil },
+			Observe: func(op string, err error) { t.Errorf("observed %s: %v", op, err) },
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		dedupe.SetPatience(r, time.Hour)
+		const calls = 21
+		errs := make(chan error, calls)
+		for i := range calls {
+			go func() {
+				_, _, err := r.Do(t.Context(), dedupe.Key("2021", strings.Repeat("x", i)), "fp", func(_ context.Context, asked bool) (string, error) {
+					if !asked {
+						return "", errors.New("not asked")
+					}
+					return "p", nil
+				})
+				errs <- err
+			}()
+			if i == 0 {
+				<-gate.arrived
+			}
+		}
+		dedupe.WhenWaiting(r, calls-1)
+		close(gate.open)
+		for range calls {
+			if err := <-errs; err != nil {
+				t.Errorf("%s: %v", refusal, err)
+			}
+		}
+		for i := range calls {
+			if got, _ := g.server.Get(dedupe.Key("2021", strings.Repeat("x", i))); got != "1C:fp:p" {
+				t.Errorf("%s: stored %q", refusal, got)
+			}
+		}
+		if single := strings.HasPrefix(string(refusal), "CROSSSLOT"); dedupe.Single(r) != single {
+			t.Errorf("%s: remembered %v", refusal, !single)
+		}
+	}
+}
+
+// oneKey is a client hook that refuses scripts with several keys.
+type oneKey struct {
+	breaker
+	refusal refusal
+}
+
+func (o *oneKey) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return func(ctx context.Context, cmds []redis.Cmder) error {
+		var taken []redis.Cmder
+		for _, c := range cmds {
+			if args := c.Args(); dedupe.ScriptName(args) != "" && args[2].(int) > 1 {
+				c.SetErr(o.refusal)
+			} else {
+				taken = append(taken, c)
+			}
+		}
+		if len(taken) > 0 {
+			if err := next(ctx, taken); err != nil || len(taken) == len(cmds) {
+				return err
+			}
+		}
+		return o.refusal
 	}
 }
 

@@ -3,6 +3,7 @@ package dedupe
 import (
 	"context"
 	"runtime"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 )
@@ -28,9 +29,9 @@ func ScriptName(args []any) string {
 	return ""
 }
 
-// WithEvalHook is r, telling after before each answer that it gets.
+// WithEvalHook is r, telling after before each answer that it waits for.
 func WithEvalHook(r *Redis, after func(key string)) *Redis {
-	return &Redis{opts: r.opts, eval: hooked{r.eval, after}}
+	return &Redis{opts: r.opts, eval: hooked{r.eval, after}, claims: r.claims, commits: r.commits, releases: r.releases}
 }
 
 type hooked struct {
@@ -38,14 +39,14 @@ type hooked struct {
 	after func(key string)
 }
 
-func (h hooked) eval(ctx context.Context, s *redis.Script, key string, args []any) (any, error) {
-	reply, err := h.evaluator.eval(ctx, s, key, args)
-	h.after(key)
+func (h hooked) eval(ctx context.Context, c call) (any, error) {
+	reply, err := h.evaluator.eval(ctx, c)
+	h.after(c.key)
 	return reply, err
 }
 
-// MaxFlights is maxFlights.
-const MaxFlights = maxFlights
+// SetPatience lets a round trip take so long before another begins beside it.
+func SetPatience(r *Redis, d time.Duration) { r.eval.(*flights).patience = d }
 
 // WhenWaiting returns when n calls of r wait for a flight.
 func WhenWaiting(r *Redis, n int) {
@@ -61,14 +62,20 @@ func WhenWaiting(r *Redis, n int) {
 	}
 }
 
+// Single says that r has learned to send each key by itself.
+func Single(r *Redis) bool { return r.eval.(*flights).single.Load() }
+
 // Settling is settling.
 type Settling struct{ settling }
 
 // NewSettling makes one.
 func NewSettling() *Settling { return &Settling{} }
 
-// Run is run.
-func (s *Settling) Run(key string, settle func()) { s.run(key, settle) }
+// Add is add.
+func (s *Settling) Add(key string) bool { return s.add(key) }
+
+// Remove is remove.
+func (s *Settling) Remove(key string) { s.remove(key) }
 
 // Wait is wait.
 func (s *Settling) Wait(ctx context.Context, key string) error { return s.wait(ctx, key) }

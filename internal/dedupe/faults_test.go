@@ -122,7 +122,7 @@ func newRig(t *testing.T, policy dedupe.Policy, hangs bool) *rig {
 		},
 	}
 	if hangs { // the one thing that only time can end
-		o.Timeout = 200 * time.Millisecond
+		o.Timeout = 500 * time.Millisecond
 	}
 	var err error
 	if g.redis, err = dedupe.New(client, o); err != nil {

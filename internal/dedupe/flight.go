@@ -4,16 +4,23 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"alipay-notify/internal/fault"
 )
 
-// evaluator runs a script on one key, until ctx ends.
+// evaluator brings calls to Redis.
 type evaluator interface {
-	eval(ctx context.Context, script *redis.Script, key string, args []any) (any, error)
+	// eval gives the answer, or an error with ctx or with the timeout.
+	eval(ctx context.Context, c call) (any, error)
+	// send waits for nothing. It tells landed the outcome, from another goroutine.
+	send(c call, landed func(reply any, err error))
 }
 
 // newEvaluator shares round trips where all keys live on one server. On a
@@ -21,56 +28,87 @@ type evaluator interface {
 // and one dead node would look like a dead cluster; calls go alone there, over
 // more connections.
 func newEvaluator(client redis.UniversalClient, timeout time.Duration) evaluator {
+	late := fmt.Errorf("no answer from redis within %s", timeout)
 	if c, ok := client.(*redis.Client); ok {
-		return &flights{client: c, timeout: timeout}
+		return &flights{client: c, timeout: timeout, patience: patience, late: late}
 	}
-	return alone{client}
+	return alone{client, timeout, late}
 }
 
 // alone sends every call by itself.
-type alone struct{ client redis.UniversalClient }
+type alone struct {
+	client  redis.UniversalClient
+	timeout time.Duration
+	late    error
+}
 
-func (e alone) eval(ctx context.Context, script *redis.Script, key string, args []any) (any, error) {
-	return script.Run(ctx, e.client, []string{key}, args...).Result()
+func (e alone) eval(ctx context.Context, c call) (any, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, e.timeout, e.late)
+	defer cancel()
+	c.depart()
+	reply, err := c.op.script.Run(ctx, e.client, []string{c.key}, c.op.expiry, c.lease, c.other).Result()
+	if said, ok := reply.([]any); ok && err == nil && len(said) == 1 {
+		return said[0], nil
+	}
+	return reply, err
+}
+
+func (e alone) send(c call, landed func(any, error)) {
+	go func() { landed(e.eval(context.Background(), c)) }()
+}
+
+// depart is the moment before a call is sent. When that is a commit, the sender
+// may have been told "success": a crash leaves event and lease all the same.
+func (c call) depart() {
+	if c.op.script == commitScript {
+		fault.Point("in-commit")
+	}
 }
 
 const (
-	// maxFlights bounds the round trips under way. Up to so many calls at a time
-	// travel alone and wait for nobody; more of them begin to share.
+	// patience is how long a round trip may take before the next begins beside it.
+	// Until then calls wait for it and share the next: that saves the system calls
+	// on both sides, which are most of the cost, and one that is late (a far server,
+	// a connection that died in the pool) does not hold up the others.
+	patience = 5 * time.Millisecond
+	// maxFlights bounds the round trips under way.
 	maxFlights = 8
 	// maxAboard bounds the calls that share one, so that their answers stay small
-	// beside the client's buffers.
+	// beside the client's buffers and no script keeps Redis from others for long.
 	maxAboard = 128
 )
 
 // errNotSent marks a call that was given up before it left.
 var errNotSent = errors.New("not sent")
 
-// flights lets calls that come at the same moment share a round trip. (The
-// client's own autopipelining is experimental, and runs calls on a context of its
-// own, so that a caller could not leave when its time is over.) It has no
-// goroutines while it has no calls.
+// flights lets calls that come at the same moment share a round trip, and calls
+// of one script share even the command. (The client's own autopipelining is
+// experimental, and runs calls on a context of its own, so that a caller could
+// not leave when its time is over.) It has no goroutines while it has no calls.
 type flights struct {
-	client  *redis.Client
-	timeout time.Duration
+	client   *redis.Client
+	timeout  time.Duration
+	patience time.Duration
+	late     error
+	single   atomic.Bool // the server does not take several keys in one script
 
 	mu       sync.Mutex
 	waiting  []*passenger
 	underway int
+	departed time.Time // the last of them
 }
 
-// passenger is one call. Who changes the state from waiting owns it: the
-// flight, which then fills in the answer and closes landed, or the caller, who
-// leaves.
+// passenger is one call. Who changes the state from waiting owns it: the flight,
+// which then brings the outcome, or the caller, who leaves.
 type passenger struct {
-	script *redis.Script
-	key    string
-	args   []any
+	call
 
-	state  atomic.Int32
-	landed chan struct{}
-	reply  any
-	err    error
+	state atomic.Int32
+	reply any
+	err   error
+	to    func(any, error) // whom to tell, or nil:
+	done  chan struct{}    // of one; the caller waits here
+	timer *time.Timer
 }
 
 const (
@@ -79,106 +117,201 @@ const (
 	stateLeft
 )
 
-func (f *flights) eval(ctx context.Context, script *redis.Script, key string, args []any) (any, error) {
-	p := &passenger{script: script, key: key, args: args, landed: make(chan struct{})}
+// passengers are those whose callers have their answers, with channel and timer.
+var passengers = sync.Pool{New: func() any {
+	p := &passenger{done: make(chan struct{}, 1), timer: time.NewTimer(time.Hour)}
+	p.timer.Stop()
+	return p
+}}
+
+func (f *flights) eval(ctx context.Context, c call) (any, error) {
+	p := passengers.Get().(*passenger) //nolint:forcetypeassert // nothing else is put there
+	p.call = c
+	p.state.Store(stateWaiting)
+	p.timer.Reset(f.timeout)
+	f.queue(p)
+	var why error
+	select {
+	case <-p.done:
+		p.timer.Stop()
+		reply, err := p.reply, p.err
+		p.call, p.reply, p.err = call{}, nil, nil
+		passengers.Put(p)
+		return reply, err
+	case <-p.timer.C:
+		why = f.late
+	case <-ctx.Done():
+		p.timer.Stop()
+		why = context.Cause(ctx)
+	}
+	// It is left to whoever still knows it, and not used again.
+	if p.state.CompareAndSwap(stateWaiting, stateLeft) {
+		return nil, fmt.Errorf("%w: %w", errNotSent, why)
+	}
+	return nil, why
+}
+
+func (f *flights) send(c call, landed func(any, error)) {
+	f.queue(&passenger{call: c, to: landed})
+}
+
+// queue lets p wait for a flight, and starts one if there is room for it.
+func (f *flights) queue(p *passenger) {
 	f.mu.Lock()
 	f.waiting = append(f.waiting, p)
-	start := f.underway < maxFlights
+	start := f.underway == 0 || f.underway < maxFlights && time.Since(f.departed) > f.patience
 	if start {
 		f.underway++
+		f.departed = time.Now()
 	}
 	f.mu.Unlock()
 	if start {
-		go f.fly() //nolint:gosec // it carries calls of several contexts, so none of them may end it
+		go f.fly()
 	}
-	select {
-	case <-p.landed:
-		return p.reply, p.err
-	case <-ctx.Done():
-	}
-	if p.state.CompareAndSwap(stateWaiting, stateLeft) {
-		return nil, fmt.Errorf("%w: %w", errNotSent, context.Cause(ctx))
-	}
-	return nil, context.Cause(ctx)
 }
 
 // fly takes whoever waits, again and again, until nobody does. Each round is
 // bounded by the timeout, so that a Redis that hangs holds no goroutine longer.
 func (f *flights) fly() {
+	var aboard []*passenger
 	for {
-		aboard := f.board()
-		if aboard == nil {
+		runtime.Gosched() // whoever can run now may be about to call, too
+		if aboard = f.board(aboard[:0]); len(aboard) == 0 {
 			return
 		}
 		// Not the context of any caller: one that leaves must not take the
 		// others with it.
-		ctx, cancel := context.WithTimeoutCause(context.Background(), f.timeout, fmt.Errorf("no answer from redis within %s", f.timeout))
-		f.send(ctx, aboard)
+		ctx, cancel := context.WithTimeoutCause(context.Background(), f.timeout, f.late)
+		f.carry(ctx, aboard)
 		cancel()
-		for _, p := range aboard {
-			close(p.landed)
+		for i, p := range aboard {
+			aboard[i] = nil
+			if p.to != nil {
+				p.to(p.reply, p.err)
+			} else {
+				p.done <- struct{}{}
+			}
 		}
 	}
 }
 
 // board takes up to maxAboard calls, or ends the flight: both under the lock, so
 // that no call is left behind without one.
-func (f *flights) board() []*passenger {
+func (f *flights) board(aboard []*passenger) []*passenger {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	var aboard []*passenger
 	taken := 0
 	for taken < len(f.waiting) && len(aboard) < maxAboard {
 		p := f.waiting[taken]
-		f.waiting[taken] = nil
 		taken++
 		if p.state.CompareAndSwap(stateWaiting, stateAboard) {
 			aboard = append(aboard, p)
 		}
 	}
-	f.waiting = f.waiting[taken:]
-	if len(f.waiting) == 0 {
-		f.waiting = nil
-	}
-	if aboard == nil {
+	left := copy(f.waiting, f.waiting[taken:])
+	clear(f.waiting[left:])
+	f.waiting = f.waiting[:left]
+	if len(aboard) == 0 {
 		f.underway--
 	}
+	f.departed = time.Now()
 	return aboard
 }
 
-// send runs the calls by digest, and those that the server does not know yet
-// (it is new, or was restarted) once more by source.
-func (f *flights) send(ctx context.Context, aboard []*passenger) {
-	f.pipeline(ctx, aboard, func(pipe redis.Pipeliner, p *passenger) *redis.Cmd {
-		return p.script.EvalSha(ctx, pipe, []string{p.key}, p.args...)
-	})
-	var unknown []*passenger
+// carry brings the calls to the server: together first, then by source those
+// that it does not know yet (it is new, or was restarted), then one by one those
+// that it refused together, so that each gets an answer of its own.
+func (f *flights) carry(ctx context.Context, aboard []*passenger) {
 	for _, p := range aboard {
-		if redis.HasErrorPrefix(p.err, "NOSCRIPT") {
-			unknown = append(unknown, p)
+		p.depart()
+	}
+	groups := groupByScript(aboard, f.single.Load())
+	f.pipeline(ctx, groups, (*redis.Script).EvalSha)
+	var unknown, apart []group
+	for _, g := range groups {
+		switch err := g[0].err; {
+		case redis.HasErrorPrefix(err, "NOSCRIPT"):
+			unknown = append(unknown, g)
+		case len(g) > 1 && refused(err):
+			apart = append(apart, f.takeApart(g)...)
 		}
 	}
-	if unknown == nil {
-		return
+	f.pipeline(ctx, unknown, (*redis.Script).Eval)
+	for _, g := range unknown {
+		if len(g) > 1 && refused(g[0].err) {
+			apart = append(apart, f.takeApart(g)...)
+		}
 	}
-	f.pipeline(ctx, unknown, func(pipe redis.Pipeliner, p *passenger) *redis.Cmd {
-		return p.script.Eval(ctx, pipe, []string{p.key}, p.args...)
-	})
+	f.pipeline(ctx, apart, (*redis.Script).Eval)
 }
 
-func (f *flights) pipeline(ctx context.Context, aboard []*passenger, queue func(redis.Pipeliner, *passenger) *redis.Cmd) {
-	pipe := f.client.Pipeline()
-	cmds := make([]*redis.Cmd, len(aboard))
-	for i, p := range aboard {
-		cmds[i] = queue(pipe, p)
+// takeApart makes a group of each call of one that was refused. Where several
+// keys will never do (a cluster behind one address) that is remembered.
+func (f *flights) takeApart(g group) []group {
+	if strings.Contains(strings.ToLower(g[0].err.Error()), "slot") {
+		f.single.Store(true)
 	}
-	_, err := pipe.Exec(ctx)
-	for i, p := range aboard {
-		p.reply, p.err = cmds[i].Result()
-		if p.reply == nil && p.err == nil {
-			// Each call has an error of its own, but when the server refuses the
+	return groupByScript(g, true)
+}
+
+// group is calls of one script that become one command.
+type group []*passenger
+
+// groupByScript puts the calls of each script together, or each by itself.
+func groupByScript(calls []*passenger, single bool) []group {
+	var groups []group
+next:
+	for _, p := range calls {
+		if !single {
+			for i := range groups {
+				if groups[i][0].op == p.op {
+					groups[i] = append(groups[i], p)
+					continue next
+				}
+			}
+		}
+		groups = append(groups, group{p})
+	}
+	return groups
+}
+
+// pipeline runs each group as one command, all of them in one round trip.
+func (f *flights) pipeline(ctx context.Context, groups []group, run func(*redis.Script, context.Context, redis.Scripter, []string, ...any) *redis.Cmd) {
+	if len(groups) == 0 {
+		return
+	}
+	pipe := f.client.Pipeline()
+	cmds := make([]*redis.Cmd, len(groups))
+	for i, g := range groups {
+		keys, args := make([]string, len(g)), make([]any, 1, 1+2*len(g))
+		args[0] = g[0].op.expiry
+		for j, p := range g {
+			keys[j], args = p.key, append(args, p.lease, p.other)
+		}
+		cmds[i] = run(g[0].op.script, ctx, pipe, keys, args...)
+	}
+	_, failed := pipe.Exec(ctx)
+	for i, g := range groups {
+		reply, err := cmds[i].Result()
+		if reply == nil && err == nil {
+			// Each command has an error of its own, but when the server refuses the
 			// connection itself (NOAUTH, WRONGPASS) the client marks none of them.
-			p.err = err
+			err = failed
+		}
+		g.land(reply, err)
+	}
+}
+
+// land gives each call its part of the answer.
+func (g group) land(reply any, err error) {
+	said, ok := reply.([]any)
+	if err == nil && (!ok || len(said) != len(g)) {
+		err = fmt.Errorf("unexpected answer of type %T to %d calls", reply, len(g))
+	}
+	for i, p := range g {
+		p.reply, p.err = nil, err
+		if err == nil {
+			p.reply = said[i]
 		}
 	}
 }

@@ -11,41 +11,61 @@ import (
 	"github.com/redis/go-redis/v9"
 )
 
-// The scripts work on one key, KEYS[1], in one round trip, on Redis 6 and later
-// and on Valkey. ARGV[1] is always our lease value, in which the random token
-// is; values are compared whole and never parsed here. Each answers
+// The scripts do one step for each of the KEYS, on Redis 6 and later and on
+// Valkey: a single key where calls go alone, several where they share a round
+// trip. One script call for ten keys costs Redis a third of ten script calls.
+//
+// ARGV[1] is an expiry in milliseconds. Two more belong to each key: our lease
+// value, in which the random token is, and something that depends on the script.
+// Values are compared whole and never parsed here. The answer is a list, with
+// for each key
 //
 //	1       it is as the script wants it
 //	0       the key holds something that is not even a string
 //	string  what is there instead, and was left alone
 //
 // Each can be repeated without harm, because it takes its own outcome for
-// success: the client may send it again when an answer was lost. They begin with
-// the same lines. pcall, because GET fails on another type, and how that looks
-// from outside of the script differs between servers.
-const readKey = `
-local v = redis.pcall('GET', KEYS[1])
-if type(v) == 'table' then
-  if v.err and string.find(v.err, 'WRONGTYPE', 1, true) then return 0 end
+// success: the client may send it again when an answer was lost, and so do we
+// when Redis refuses to do several keys at once. They begin with the same lines.
+// pcall, because GET fails on another type, and how that looks from outside of
+// the script differs between servers.
+const eachKey = `
+local function read(key)
+  local v = redis.pcall('GET', key)
+  if type(v) == 'table' and v.err and string.find(v.err, 'WRONGTYPE', 1, true) then return 0 end
   return v
 end
+local function write(key, value) redis.call('SET', key, value, 'PX', ARGV[1]) end
+local said = {}
+for i, key in ipairs(KEYS) do
+  local lease, other = ARGV[2 * i], ARGV[2 * i + 1]
+`
+
+const sayEach = `
+  said[i] = v
+end
+return said
 `
 
 var (
 	// claimScript takes the key when it is free, when the claim is ours already
 	// (the answer to a first sending was lost; the lease starts anew, which is
-	// nobody's loss), or when it holds exactly the commit ARGV[3], of which the
+	// nobody's loss), or when it holds exactly the commit "other", of which the
 	// caller knows that its place is gone. Anything else is another's: a lease, or
-	// a commit that was made since the caller looked.
-	claimScript = redis.NewScript(readKey + `
-if not v or v == ARGV[1] or (ARGV[3] ~= '' and v == ARGV[3]) then
-  redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
-  return 1
-end
-return v
-`)
+	// a commit that was made since the caller looked. Nearly every key is free, so
+	// that is tried first.
+	claimScript = redis.NewScript(eachKey + `
+  local v = 1
+  if not redis.call('SET', key, lease, 'NX', 'PX', ARGV[1]) then
+    v = read(key)
+    if not v or v == lease or (other ~= '' and v == other) then
+      write(key, lease)
+      v = 1
+    end
+  end
+` + sayEach)
 
-	// commitScript replaces our lease by the commit ARGV[3].
+	// commitScript replaces our lease by the commit "other".
 	//
 	// With no value there our lease ran out and nobody took the key, or whoever
 	// took it gave it back, or Redis lost its keys, or the claim never arrived:
@@ -55,40 +75,52 @@ return v
 	// Another's lease stays: its holder will publish, learn that the event is
 	// stored, and commit that. Another's commit stays: it is as true as ours, or
 	// Holds will show that it is not.
-	commitScript = redis.NewScript(readKey + `
-if not v or v == ARGV[1] or v == ARGV[3] then
-  redis.call('SET', KEYS[1], ARGV[3], 'PX', ARGV[2])
-  return 1
-end
-return v
-`)
+	commitScript = redis.NewScript(eachKey + `
+  local v = read(key)
+  if not v or v == lease or v == other then
+    write(key, other)
+    v = 1
+  end
+` + sayEach)
 
 	// releaseScript deletes our lease and nothing else. With no value there, there
 	// is nothing to release.
-	releaseScript = redis.NewScript(readKey + `
-if not v then return 1 end
-if v == ARGV[1] then
-  redis.call('DEL', KEYS[1])
-  return 1
-end
-return v
-`)
+	releaseScript = redis.NewScript(eachKey + `
+  local v = read(key)
+  if v == lease then redis.call('DEL', key) end
+  if not v or v == lease then v = 1 end
+` + sayEach)
 )
 
-// answer is what a script said.
+// operation is a script with the expiry that it sets.
+type operation struct {
+	script *redis.Script
+	expiry string
+}
+
+// call is one step of the protocol on one key.
+type call struct {
+	op           *operation
+	key          string
+	lease, other string
+}
+
+// answer is what a script said of a key.
 type answer struct {
 	done  bool   // the key is as the script wants it
 	raw   string // otherwise what is there,
 	value value  // decoded
 }
 
-// call runs a script within the timeout. Every error means that Redis was not
-// effectively asked: no answer, or a refusal (OOM, READONLY, LOADING,
-// CLUSTERDOWN, NOAUTH, NOPERM, ...), which for our purpose is the same.
-func (r *Redis) call(ctx context.Context, script *redis.Script, key string, args ...any) (answer, error) {
-	ctx, cancel := context.WithTimeoutCause(ctx, r.opts.Timeout, fmt.Errorf("no answer from redis within %s", r.opts.Timeout))
-	defer cancel()
-	reply, err := r.eval.eval(ctx, script, key, args)
+// call does one step. Every error means that Redis was not effectively asked: no
+// answer within the timeout, or a refusal (OOM, READONLY, LOADING, CLUSTERDOWN,
+// NOAUTH, NOPERM, ...), which for our purpose is the same.
+func (r *Redis) call(ctx context.Context, c call) (answer, error) {
+	reply, err := r.eval.eval(ctx, c)
+	return newAnswer(reply, err)
+}
+
+func newAnswer(reply any, err error) (answer, error) {
 	if err != nil {
 		return answer{}, err
 	}
@@ -97,6 +129,8 @@ func (r *Redis) call(ctx context.Context, script *redis.Script, key string, args
 		return answer{done: reply == 1}, nil
 	case string:
 		return answer{raw: reply, value: decodeValue(reply)}, nil
+	case error:
+		return answer{}, reply
 	default:
 		return answer{}, fmt.Errorf("unexpected answer of type %T", reply)
 	}
@@ -108,7 +142,7 @@ func (r *Redis) call(ctx context.Context, script *redis.Script, key string, args
 // of the last sending. A first one that did get through is then missed, and its
 // lease ends by itself.)
 func mayHaveHappened(err error) bool {
-	if _, refused := errors.AsType[redis.Error](err); refused {
+	if refused(err) {
 		return false
 	}
 	if op, ok := errors.AsType[*net.OpError](err); ok && op.Op == "dial" {
@@ -120,6 +154,12 @@ func mayHaveHappened(err error) bool {
 		}
 	}
 	return true
+}
+
+// refused says that the server answered, and said no.
+func refused(err error) bool {
+	_, ok := errors.AsType[redis.Error](err)
+	return ok
 }
 
 // millis is d as the PX argument.

@@ -14,41 +14,32 @@ const maxSettling = 1024
 // lease that runs out.
 type settling struct {
 	mu   sync.Mutex
-	keys map[string]chan struct{} // closed when the commit of the key is settled
+	keys map[string]chan struct{} // closed when the commit of the key is settled; nil until somebody waits
 }
 
-// run settles a key, beside its caller if there is room for that.
-func (s *settling) run(key string, settle func()) {
-	done, ok := s.add(key)
-	if !ok {
-		settle()
-		return
-	}
-	go func() {
-		defer s.remove(key, done)
-		settle()
-	}()
-}
-
-func (s *settling) add(key string) (done chan struct{}, ok bool) {
+// add notes that the commit of a key is under way behind its answer, if there is
+// room for that.
+func (s *settling) add(key string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if _, taken := s.keys[key]; taken || len(s.keys) >= maxSettling {
-		return nil, false
+		return false
 	}
 	if s.keys == nil {
 		s.keys = make(map[string]chan struct{})
 	}
-	done = make(chan struct{})
-	s.keys[key] = done
-	return done, true
+	s.keys[key] = nil
+	return true
 }
 
-func (s *settling) remove(key string, done chan struct{}) {
+// remove notes that it is settled.
+func (s *settling) remove(key string) {
 	s.mu.Lock()
+	defer s.mu.Unlock()
+	if done := s.keys[key]; done != nil {
+		close(done)
+	}
 	delete(s.keys, key)
-	s.mu.Unlock()
-	close(done)
 }
 
 // wait returns when nothing is under way for the key, or for no key where it is
@@ -67,14 +58,20 @@ func (s *settling) wait(ctx context.Context, key string) error {
 	}
 }
 
+// find gives what is closed when the commit of the key, or some commit, is
+// settled; nil when there is none.
 func (s *settling) find(key string) chan struct{} {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if key != "" {
-		return s.keys[key]
+	if key == "" {
+		for key = range s.keys {
+			break
+		}
 	}
-	for _, done := range s.keys {
-		return done
+	done, underway := s.keys[key]
+	if underway && done == nil {
+		done = make(chan struct{})
+		s.keys[key] = done
 	}
-	return nil
+	return done
 }

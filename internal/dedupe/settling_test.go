@@ -88,27 +88,35 @@ func TestCommitBehind(t *testing.T) {
 // it do not pile up, and one key has one at a time.
 func TestCommitsBehindAreBounded(t *testing.T) {
 	s := dedupe.NewSettling()
-	block := make(chan struct{})
+	key := func(i int) string { return string(rune(0x4E00 + i)) }
 	for i := range dedupe.MaxSettling {
-		s.Run(string(rune(0x4E00+i)), func() { <-block })
+		if !s.Add(key(i)) {
+			t.Fatalf("no room for %d", i)
+		}
 	}
-	ran := 0
-	s.Run("one more", func() { ran++ })
-	if ran != 1 {
-		t.Error("one more than the most was not made before its answer")
+	if s.Add("one more") {
+		t.Error("one more than the most is behind its answer")
 	}
-	close(block)
+	for i := range dedupe.MaxSettling {
+		go s.Remove(key(i))
+	}
 	if err := s.Wait(t.Context(), ""); err != nil {
 		t.Fatal(err)
 	}
-	block = make(chan struct{})
-	s.Run("k", func() { <-block })
-	s.Run("k", func() { ran++ })
-	if ran != 2 {
+	if !s.Add("k") || s.Add("k") {
 		t.Error("a second commit of one key is under way beside the first")
 	}
-	close(block)
-	if err := s.Wait(t.Context(), "k"); err != nil {
-		t.Error(err)
+	settled := make(chan error, 2)
+	for _, key := range []string{"k", ""} {
+		go func() { settled <- s.Wait(t.Context(), key) }()
+	}
+	if err := s.Wait(t.Context(), "other"); err != nil {
+		t.Errorf("another key: %v", err)
+	}
+	s.Remove("k")
+	for range 2 {
+		if err := <-settled; err != nil {
+			t.Error(err)
+		}
 	}
 }

@@ -254,14 +254,18 @@ func (e Event) MessageID() string { return e.AppID + ":" + e.ID }
 // CheckSize tells whether the event's headers fit into what JetStream takes
 // (fault.TooLarge). Call it before anything is claimed.
 func (e Event) CheckSize() error {
-	// Nearly every event is far below the limit, whatever the escaping does to
-	// its few values of variable length.
-	variable := len(e.ID) + len(e.Key) + len(e.Type) + len(e.DecodeError)
-	if base64.StdEncoding.EncodedLen(len(e.Raw))+8*variable+2<<10 < maxHeader {
+	if e.roomy() {
 		return nil
 	}
 	if _, _, err := encodeRaw(e.Raw, rawBudget(e)); err != nil {
 		return fault.Errorf(fault.TooLarge, "raw_too_large", "the request does not fit into the headers of an event: %w", err)
 	}
 	return nil
+}
+
+// roomy tells of nearly every event that it is far below the limit, whatever the
+// escaping does to its few values of variable length.
+func (e *Event) roomy() bool {
+	variable := len(e.ID) + len(e.Key) + len(e.Type) + len(e.DecodeError)
+	return base64.StdEncoding.EncodedLen(len(e.Raw))+8*variable+2<<10 < maxHeader
 }

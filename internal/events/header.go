@@ -52,35 +52,45 @@ func Source(appID string) string { return "/alipay/" + appID }
 // Header gives the event's headers, one value each. It fails with
 // fault.TooLarge's cause when the request does not fit (see CheckSize).
 func (e Event) Header() (map[string]string, error) {
-	h := e.smallHeaders()
-	raw, encoding, err := encodeRaw(e.Raw, rawBudget(e))
+	h := make(map[string]string, 16)
+	err := e.EachHeader(func(name, value string) { h[name] = value })
+	return h, err
+}
+
+// EachHeader is Header without a map: it gives one header after the other to add,
+// and all of them or an error.
+func (e *Event) EachHeader(add func(name, value string)) error {
+	budget := maxHeader // nearly always that will do
+	if !e.roomy() {
+		budget = rawBudget(*e)
+	}
+	raw, encoding, err := encodeRaw(e.Raw, budget)
 	if err != nil {
-		return nil, fmt.Errorf("encode %s: %w", HeaderRaw, err)
+		return fmt.Errorf("encode %s: %w", HeaderRaw, err)
 	}
-	h[HeaderRaw] = raw
+	e.smallHeaders(add)
+	add(HeaderRaw, raw)
 	if encoding != "" {
-		h[HeaderRawEncoding] = encoding
+		add(HeaderRawEncoding, encoding)
 	}
-	return h, nil
+	return nil
 }
 
 // smallHeaders are all headers but the request.
-func (e Event) smallHeaders() map[string]string {
-	h := map[string]string{
-		HeaderSpecVersion:  "1.0",
-		HeaderID:           escape(e.ID),
-		HeaderSource:       Source(e.AppID),
-		HeaderType:         escape(e.Type),
-		HeaderTime:         formatTime(e.Time),
-		HeaderContentType:  "application/json",
-		HeaderReceivedTime: e.ReceivedAt.UTC().Format(receivedLayout),
-		HeaderMessageID:    e.MessageID(),
-		HeaderFingerprint:  e.Fingerprint,
-		HeaderProof:        e.Proof,
-	}
+func (e *Event) smallHeaders(add func(name, value string)) {
+	add(HeaderSpecVersion, "1.0")
+	add(HeaderID, escape(e.ID))
+	add(HeaderSource, Source(e.AppID))
+	add(HeaderType, escape(e.Type))
+	add(HeaderTime, formatTime(e.Time))
+	add(HeaderContentType, "application/json")
+	add(HeaderReceivedTime, e.ReceivedAt.UTC().Format(receivedLayout))
+	add(HeaderMessageID, e.MessageID())
+	add(HeaderFingerprint, e.Fingerprint)
+	add(HeaderProof, e.Proof)
 	optional := func(name, value string) {
 		if value != "" {
-			h[name] = escape(value)
+			add(name, escape(value))
 		}
 	}
 	optional(HeaderSubject, e.Key)
@@ -91,24 +101,20 @@ func (e Event) smallHeaders() map[string]string {
 	optional(HeaderConflict, e.Conflict)
 	optional(HeaderDecodeError, e.DecodeError)
 	if e.Unasked {
-		h[HeaderDedupe] = "stream"
+		add(HeaderDedupe, "stream")
 	}
-	return h
 }
 
 // rawBudget is what is left for the request beside the other headers. It does
 // not depend on what is only known after a claim: a conflict's longer names and
 // the dedupe header are counted always.
 func rawBudget(e Event) int {
-	c := e
-	if c.Conflict == "" {
-		c = e.AsConflict()
+	if e.Conflict == "" {
+		e = e.AsConflict()
 	}
-	c.Unasked = true
+	e.Unasked = true
 	size := len("NATS/1.0\r\n\r\n") + len(HeaderRaw) + len(HeaderRawEncoding) + len(rawGzipBase64) + 8
-	for name, value := range c.smallHeaders() {
-		size += len(name) + len(value) + len(": \r\n")
-	}
+	e.smallHeaders(func(name, value string) { size += len(name) + len(value) + len(": \r\n") })
 	return maxHeader - size
 }
 

@@ -33,6 +33,7 @@ const (
 	failed          // an error, and it did not happen
 	lost            // an error, but it happened
 	hung            // no answer until the time is over, and it did not happen
+	late            // no answer until the time is over, but it happened
 	untagged        // an error that nobody thought of, and it did not happen
 	panicked        // a bug
 )
@@ -94,6 +95,9 @@ func (s *fakeStream) Publish(ctx context.Context, e events.Event) (events.Receip
 	case lost:
 		s.store(e)
 		return events.Receipt{}, fault.Errorf(fault.Uncertain, "no_ack", "publish: %w", errMishap)
+	case late:
+		s.store(e)
+		fallthrough
 	case hung:
 		<-ctx.Done()
 		return events.Receipt{}, fault.Errorf(fault.Uncertain, "no_ack", "publish: %w", context.Cause(ctx))
@@ -280,6 +284,10 @@ func (o *fakeOnce) claim(ctx context.Context, key string, mine entry) (found ent
 	case lost:
 		_, _, _ = o.look(ctx, key, mine) // it happened, and nobody hears of it
 		return entry{}, false, nil
+	case late:
+		_, _, _ = o.look(ctx, key, mine)
+		defer o.release(key, mine.token) // the claim may be there, and is taken back
+		fallthrough
 	case hung:
 		<-ctx.Done()
 		return entry{}, false, fault.Errorf(fault.Unavailable, "cancelled", "claim: %w", context.Cause(ctx))
@@ -313,12 +321,14 @@ func (o *fakeOnce) look(ctx context.Context, key string, mine entry) (found entr
 const opTimeout = 500 * time.Millisecond
 
 func (o *fakeOnce) commit(key string, token int, mine entry) {
-	switch how := o.mishaps.take(opCommit); how {
+	switch o.mishaps.take(opCommit) {
 	case failed, untagged:
 		return
 	case hung:
 		<-time.After(opTimeout)
 		return
+	case late:
+		defer func() { <-time.After(opTimeout) }()
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -334,6 +344,8 @@ func (o *fakeOnce) release(key string, token int) {
 	case hung:
 		<-time.After(opTimeout)
 		return
+	case late:
+		defer func() { <-time.After(opTimeout) }()
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()

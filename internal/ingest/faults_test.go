@@ -32,10 +32,12 @@ var faultTests = []struct {
 	{"claim fails", map[string]mishap{opClaim: failed}, ingest.Accepted, ingest.Duplicate},
 	{"claim's answer is lost", map[string]mishap{opClaim: lost}, ingest.Accepted, ingest.Duplicate},
 	{"claim hangs", map[string]mishap{opClaim: hung}, unavailable, ingest.Accepted},
+	{"claim hangs, and happened", map[string]mishap{opClaim: late}, unavailable, ingest.Accepted},
 
 	{"publish fails", map[string]mishap{opPublish: failed}, unavailable, ingest.Accepted},
 	{"publish's ack is lost", map[string]mishap{opPublish: lost}, uncertain, ingest.Duplicate},
 	{"publish hangs", map[string]mishap{opPublish: hung}, uncertain, ingest.Accepted},
+	{"publish hangs, and happened", map[string]mishap{opPublish: late}, uncertain, ingest.Duplicate},
 	{"publish fails as nobody thought", map[string]mishap{opPublish: untagged}, internal, ingest.Accepted},
 
 	{"compare fails", map[string]mishap{opPublish: lost, opCompare: failed}, uncertain, uncertain},
@@ -48,10 +50,12 @@ var faultTests = []struct {
 	{"commit fails", map[string]mishap{opCommit: failed}, ingest.Accepted, inFlight},
 	{"commit's answer is lost", map[string]mishap{opCommit: lost}, ingest.Accepted, ingest.Duplicate},
 	{"commit hangs", map[string]mishap{opCommit: hung}, ingest.Accepted, inFlight},
+	{"commit hangs, and happened", map[string]mishap{opCommit: late}, ingest.Accepted, ingest.Duplicate},
 
 	{"release fails", map[string]mishap{opPublish: failed, opRelease: failed}, unavailable, inFlight},
 	{"release's answer is lost", map[string]mishap{opPublish: failed, opRelease: lost}, unavailable, ingest.Accepted},
 	{"release hangs", map[string]mishap{opPublish: failed, opRelease: hung}, unavailable, inFlight},
+	{"release hangs, and happened", map[string]mishap{opPublish: failed, opRelease: late}, unavailable, ingest.Accepted},
 
 	// Redis is away for all of one delivery.
 	{"claim and commit fail", map[string]mishap{opClaim: failed, opCommit: failed}, ingest.Accepted, ingest.Duplicate},
@@ -90,7 +94,7 @@ func TestIngestFaults(t *testing.T) {
 	}
 	for _, v := range variants {
 		for _, tt := range faultTests {
-			if !v.hangs && contains(tt.armed, hung) || !v.leases && !ofStream(tt.armed) {
+			if !v.hangs && (contains(tt.armed, hung) || contains(tt.armed, late)) || !v.leases && !ofStream(tt.armed) {
 				continue
 			}
 			for name, plan := range plans {

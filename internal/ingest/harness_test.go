@@ -288,7 +288,7 @@ func scriptOf(args []any) string {
 	switch {
 	case args[0] != "evalsha":
 		return ""
-	case len(args) == 5:
+	case args[4] == "0": // it sets no expiry
 		return opRelease
 	case args[6] == "":
 		return opClaim

@@ -11,9 +11,18 @@ import (
 	"alipay-notify/internal/fault"
 )
 
-// firstRead is the buffer that a body begins with. It grows only with bytes
-// that have come, so that a Content-Length costs its sender the bytes.
+// firstRead is the most that the buffer of a body begins with. It grows only with
+// bytes that have come, so that a Content-Length costs its sender the bytes.
 const firstRead = 4 << 10
+
+// firstBuffer is the size of the first buffer: of the body as announced, where
+// that is small, and one byte more in which its end is seen.
+func firstBuffer(announced int64, limit int) int {
+	if announced >= 0 && announced < firstRead {
+		return int(announced) + 1
+	}
+	return min(limit+1, firstRead)
+}
 
 // readBody reads the whole body within the limits of size and time. On an
 // error the connection is not used again.
@@ -23,17 +32,23 @@ func (s *Server) readBody(w http.ResponseWriter, r *http.Request, source string)
 		w.Header().Set("Connection", "close")
 		return nil, tooLarge(limit)
 	}
-	// Not every ResponseWriter has deadlines (those of tests do not); the
-	// server that HTTP makes has.
-	control := http.NewResponseController(w)
-	control.SetReadDeadline(time.Now().Add(bodyTimeout)) //nolint:errcheck,gosec // see above
-	watch := s.slow.watch(source, func() {
-		control.SetReadDeadline(time.Unix(1, 0)) //nolint:errcheck,gosec // see above
+	// Nearly every body is here already. A deadline is set when one turns out slow;
+	// until then the server's own holds, which is longer. Not every ResponseWriter
+	// has deadlines (those of tests do not); the server that HTTP makes has.
+	control, started := http.NewResponseController(w), time.Now()
+	watch := s.slow.watch(source, func(admitted bool) {
+		end := time.Unix(1, 0)
+		if admitted {
+			end = started.Add(bodyTimeout)
+		}
+		control.SetReadDeadline(end) //nolint:errcheck,gosec // see above
 	})
-	body, err := readAll(r.Body, min(limit+1, firstRead), limit+1)
-	cut := watch.stop()
+	body, err := readAll(r.Body, firstBuffer(r.ContentLength, limit), limit+1)
+	slow, cut := watch.stop()
 	if err == nil && len(body) <= limit {
-		control.SetReadDeadline(time.Time{}) //nolint:errcheck,gosec // see above
+		if slow {
+			control.SetReadDeadline(time.Time{}) //nolint:errcheck,gosec // see above
+		}
 		return body, nil
 	}
 	w.Header().Set("Connection", "close")
@@ -109,21 +124,23 @@ func (s *slowReaders) release(source string) {
 	}
 }
 
-// watch begins to look at one body. When it turns out slow and there is no room
-// among the slow ones, cut is called, once.
-func (s *slowReaders) watch(source string, cut func()) *slowWatch {
+// watch begins to look at one body. When it turns out slow, that is told, once,
+// with whether there is room among the slow ones.
+func (s *slowReaders) watch(source string, slow func(admitted bool)) *slowWatch {
 	w := &slowWatch{}
 	w.timer = time.AfterFunc(slowAfter, func() {
 		w.mu.Lock()
 		defer w.mu.Unlock()
-		switch {
-		case w.done:
-		case s.acquire(source):
-			w.release = func() { s.release(source) }
-		default:
-			w.cut = true
-			cut()
+		if w.done {
+			return
 		}
+		w.slow = true
+		if s.acquire(source) {
+			w.release = func() { s.release(source) }
+		} else {
+			w.cut = true
+		}
+		slow(!w.cut)
 	})
 	return w
 }
@@ -132,20 +149,22 @@ func (s *slowReaders) watch(source string, cut func()) *slowWatch {
 type slowWatch struct {
 	timer *time.Timer
 
-	mu      sync.Mutex
-	done    bool
-	cut     bool
-	release func()
+	mu        sync.Mutex
+	done      bool
+	slow, cut bool
+	release   func()
 }
 
-// stop ends the watch and tells whether the body was cut.
-func (w *slowWatch) stop() bool {
-	w.timer.Stop()
+// stop ends the watch and tells whether the body was slow, and whether it was cut.
+func (w *slowWatch) stop() (slow, cut bool) {
+	if w.timer.Stop() {
+		return false, false
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.done = true
 	if w.release != nil {
 		w.release()
 	}
-	return w.cut
+	return w.slow, w.cut
 }

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"alipay-notify/internal/ingest"
@@ -190,6 +191,59 @@ func TestMaxInFlight(t *testing.T) {
 	}
 	go func() { <-started }()
 	f.want(f.do(post(path, "a=b")), 200, "success")
+}
+
+// Refusing costs nearly as much as storing, so who finds no slot waits a little:
+// for the one that becomes free, and not when the sender hangs up or too much is
+// waiting already.
+func TestWaitForASlot(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		started, release := make(chan struct{}, 10), make(chan struct{})
+		f := newFixture(t, &ingester{answer: func(context.Context, ingest.Request) ingest.Result {
+			started <- struct{}{}
+			<-release
+			return ingest.Result{Outcome: ingest.Accepted}
+		}}, func(o *server.Options) { o.MaxInFlight, o.MaxBody = 1, 8<<20 })
+		begin := func(r *http.Request) chan *httptest.ResponseRecorder {
+			done := make(chan *httptest.ResponseRecorder, 1)
+			go func() { done <- f.do(r) }()
+			synctest.Wait()
+			return done
+		}
+		first, second := begin(post(path, "a=1")), begin(post(path, "a=2"))
+		<-time.After(server.SlotWait - time.Millisecond)
+		release <- struct{}{}
+		f.want(<-first, 200, "success")
+		synctest.Wait() // the second has the slot, and the others wait for it
+		if len(started) != 2 {
+			t.Fatalf("%d were begun, want both", len(started))
+		}
+		ctx, hangUp := context.WithCancel(t.Context())
+		gone, large := begin(post(path, "a=3").WithContext(ctx)), begin(post(path, "a="+strings.Repeat("x", 7<<20)))
+		more := begin(post(path, "a="+strings.Repeat("x", 7<<20)))
+		began := time.Now()
+		full := begin(post(path, "a="+strings.Repeat("x", 7<<20)))
+		f.want(<-full, 503, "fail")
+		hangUp()
+		f.want(<-gone, 503, "fail")
+		if took := time.Since(began); took != 0 {
+			t.Errorf("they were told after %v, want at once", took)
+		}
+		f.want(<-large, 503, "fail")
+		f.want(<-more, 503, "fail")
+		if took := time.Since(began); took != server.SlotWait {
+			t.Errorf("the others waited %v, want %v", took, server.SlotWait)
+		}
+		release <- struct{}{}
+		f.want(<-second, 200, "success")
+		// Nobody waits any more: there is room again.
+		third := begin(post(path, "a=4"))
+		fourth := begin(post(path, "a="+strings.Repeat("x", 7<<20)))
+		release <- struct{}{}
+		release <- struct{}{}
+		f.want(<-third, 200, "success")
+		f.want(<-fourth, 200, "success")
+	})
 }
 
 // failing is a body that breaks off.

@@ -52,11 +52,13 @@ func replyTo(o ingest.Outcome, method string) reply {
 	return r
 }
 
+var plainText = []string{"text/plain; charset=utf-8"} // never changed
+
 func writeText(c echo.Context, status int, body string) {
 	if status == http.StatusMethodNotAllowed {
 		c.Response().Header().Set("Allow", http.MethodPost)
 	}
-	c.Response().Header().Set("Content-Type", "text/plain; charset=utf-8")
+	c.Response().Header()["Content-Type"] = plainText
 	c.Response().WriteHeader(status)
 	c.Response().Write([]byte(body)) //nolint:errcheck,gosec // the sender has gone; it will come again
 }

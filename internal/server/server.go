@@ -68,7 +68,7 @@ type Server struct {
 	ingester Ingester
 	options  Options
 	echo     *echo.Echo
-	slots    chan struct{}
+	slots    *slots
 	slow     *slowReaders
 }
 
@@ -79,7 +79,7 @@ func New(i Ingester, o Options) *Server {
 	}
 	s := &Server{
 		ingester: i, options: o,
-		slots: make(chan struct{}, o.MaxInFlight),
+		slots: newSlots(o.MaxInFlight),
 		slow:  newSlowReaders(slowPerSource, slowTotal),
 	}
 	s.echo = newEcho()
@@ -171,12 +171,10 @@ func (s *Server) take(c echo.Context, received time.Time) (bytes int, result ing
 		return len(body), ingest.Failed(err)
 	}
 	// The slot is taken once the body is here: a slow sender holds none.
-	select {
-	case s.slots <- struct{}{}:
-		defer func() { <-s.slots }()
-	default:
+	if !s.slots.take(r.Context(), len(body)) {
 		return len(body), ingest.Failed(fault.Errorf(fault.Overloaded, "max_in_flight", "more than http.max_in_flight requests are at work"))
 	}
+	defer s.slots.giveBack()
 	s.options.Metrics.inFlight.Inc()
 	defer s.options.Metrics.inFlight.Dec()
 	req := ingest.Request{

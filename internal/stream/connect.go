@@ -39,6 +39,7 @@ type ConnectOptions struct {
 type Client struct {
 	nc     *nats.Conn
 	js     jetstream.JetStream
+	acks   *inbox
 	closed chan struct{} // closed when the connection is, for whatever reason
 	denied denials
 }
@@ -47,7 +48,7 @@ type Client struct {
 // a reconnect buffer: what could not be sent is an error at once, so that
 // nothing is published after we have told Alipay to come again.
 func Connect(o ConnectOptions) (*Client, error) {
-	c := &Client{closed: make(chan struct{})}
+	c := &Client{closed: make(chan struct{}), acks: newInbox()}
 	observe := o.Observe
 	if observe == nil {
 		observe = func(string, error) {}
@@ -64,12 +65,18 @@ func Connect(o ConnectOptions) (*Client, error) {
 		nats.RetryOnFailedConnect(o.Wait),
 		nats.ConnectHandler(func(*nats.Conn) { observe("connected", nil) }),
 		nats.ReconnectHandler(func(*nats.Conn) { observe("reconnected", nil) }),
-		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) { observe("disconnected", err) }),
+		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
+			c.acks.fail(nats.ErrDisconnected)
+			observe("disconnected", err)
+		}),
 		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
 			c.denied.hear(err)
 			observe("error", err)
 		}),
-		nats.ClosedHandler(func(*nats.Conn) { close(c.closed) }),
+		nats.ClosedHandler(func(*nats.Conn) {
+			c.acks.fail(nats.ErrConnectionClosed)
+			close(c.closed)
+		}),
 	}
 	if o.Creds != "" {
 		opts = append(opts, nats.UserCredentials(o.Creds))
@@ -91,6 +98,7 @@ func Connect(o ConnectOptions) (*Client, error) {
 	if c.nc, err = nats.Connect(o.URL, opts...); err != nil {
 		return nil, fmt.Errorf("connect to NATS: %w", err)
 	}
+	c.acks.conn = c.nc
 	if c.js, err = jetstream.New(c.nc); err != nil {
 		c.nc.Close()
 		return nil, fmt.Errorf("open JetStream: %w", err)

@@ -69,44 +69,39 @@ func (p *Publisher) Publish(ctx context.Context, e events.Event) (events.Receipt
 	if err := p.Suspended(); err != nil {
 		return events.Receipt{}, fault.Errorf(fault.Unavailable, "layout", "%w", err)
 	}
-	header, err := e.Header()
-	if err != nil {
-		return events.Receipt{}, fault.Errorf(fault.TooLarge, "raw_too_large", "%w", err)
+	if err := e.CheckSize(); err != nil {
+		return events.Receipt{}, err
 	}
 	// What is sent while the connection is down would wait in a buffer and be
 	// stored after we have said that it was not.
 	if !p.client.Connected() {
 		return events.Receipt{}, fault.Errorf(fault.Unavailable, "disconnected", "not connected to NATS")
 	}
-	ctx, cancel := context.WithTimeout(ctx, publishTimeout)
-	defer cancel()
 	created, err := p.incarnation.known(ctx, p.client)
 	if err != nil {
 		return events.Receipt{}, fault.Errorf(fault.Unavailable, "no_stream", "read %s: %w", Events, err)
 	}
-	msg := &nats.Msg{Subject: e.Subject, Data: e.Data, Header: make(nats.Header, len(header))}
-	for name, value := range header {
-		msg.Header[name] = []string{value}
-	}
 	if !p.acks.allow(time.Now()) {
 		return events.Receipt{}, fault.Errorf(fault.Unavailable, "no_acks", "the stream does not confirm what it takes; one event a second is tried")
 	}
-	ack, err := p.client.js.PublishMsg(ctx, msg, jetstream.WithRetryAttempts(0))
+	got := p.client.acks.publish(ctx, &e, publishTimeout)
 	// At this point a crash leaves the event, and nobody has heard of it.
 	fault.Point("before-ack")
-	if errors.Is(err, context.DeadlineExceeded) {
-		p.acks.miss(time.Now())
-	} else {
+	switch {
+	case got.came:
 		p.acks.heard()
+	case errors.Is(got.err, context.DeadlineExceeded):
+		p.acks.miss(time.Now())
 	}
-	if err != nil {
-		return events.Receipt{}, classify(err)
+	if got.err != nil {
+		return events.Receipt{}, classify(got.err)
 	}
-	if ack.Stream != Events {
-		return events.Receipt{}, fault.Errorf(fault.Internal, "wrong_stream", "stored on %s instead of %s", ack.Stream, Events)
+	if got.ack.Stream != Events {
+		return events.Receipt{}, fault.Errorf(fault.Internal, "wrong_stream", "stored on %s instead of %s", got.ack.Stream, Events)
 	}
+	sequence := got.ack.Sequence
 	return events.Receipt{
-		Sequence: ack.Sequence, Duplicate: ack.Duplicate, Place: place{created, ack.Sequence, mark(e.Fingerprint)}.String(),
+		Sequence: sequence, Duplicate: got.ack.Duplicate, Place: place{created, sequence, mark(e.Fingerprint)}.String(),
 	}, nil
 }
 
@@ -216,6 +211,8 @@ func (i *incarnation) known(ctx context.Context, c *Client) (int64, error) {
 	if created != 0 {
 		return created, nil
 	}
+	ctx, cancel := context.WithTimeout(ctx, publishTimeout)
+	defer cancel()
 	now, err := i.refresh(ctx, c)
 	return now.created, err
 }

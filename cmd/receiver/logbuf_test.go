@@ -1,0 +1,127 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/rs/zerolog"
+)
+
+// writes is a log file that keeps each write apart.
+type writes struct {
+	mu  sync.Mutex
+	all []string
+}
+
+func (w *writes) Write(p []byte) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.all = append(w.all, string(p))
+	return len(p), nil
+}
+
+func (w *writes) want(t *testing.T, want ...string) {
+	t.Helper()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if got := strings.Join(w.all, "|"); got != strings.Join(want, "|") {
+		t.Errorf("written %q, want %q", w.all, want)
+	}
+	w.all = nil
+}
+
+// Lines wait for each other, and not longer than they may; a warning does not
+// wait, and does not overtake.
+func TestLineBuffer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var out writes
+		b := newLineBuffer(&out)
+		log := zerolog.New(b)
+		log.Info().Msg("1")
+		<-time.After(logDelay - time.Microsecond)
+		log.Info().Msg("2")
+		out.want(t)
+		<-time.After(time.Microsecond)
+		synctest.Wait()
+		out.want(t, `{"level":"info","message":"1"}`+"\n"+`{"level":"info","message":"2"}`+"\n")
+
+		log.Info().Msg("3")
+		log.Warn().Msg("4")
+		out.want(t, `{"level":"info","message":"3"}`+"\n"+`{"level":"warn","message":"4"}`+"\n")
+		<-time.After(time.Second)
+		out.want(t)
+
+		log.Info().Msg("5")
+		b.Flush()
+		b.Flush()
+		out.want(t, `{"level":"info","message":"5"}`+"\n")
+
+		long := strings.Repeat("x", logBuffer)
+		log.Info().Msg(long)
+		out.want(t, `{"level":"info","message":"`+long+`"}`+"\n")
+		<-time.After(time.Second)
+		out.want(t)
+	})
+}
+
+// Nothing is torn or lost when many write and the disk is slow.
+func TestLineBufferConcurrently(t *testing.T) {
+	var out bytes.Buffer
+	b := newLineBuffer(&out)
+	var wg sync.WaitGroup
+	line := strings.Repeat("y", 99) + "\n"
+	for range 8 {
+		wg.Go(func() {
+			for range 2000 {
+				if n, err := b.WriteLevel(zerolog.InfoLevel, []byte(line)); n != len(line) || err != nil {
+					t.Errorf("%d, %v", n, err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	b.Flush()
+	if got := strings.Count(out.String(), line); got != 16_000 || out.Len() != 16_000*len(line) {
+		t.Errorf("%d whole lines, %d bytes", got, out.Len())
+	}
+}
+
+type brokenPipe struct{}
+
+var errPipe = errors.New("broken pipe")
+
+func (brokenPipe) Write([]byte) (int, error) { return 0, errPipe }
+
+// A log that cannot be written does not fill the memory.
+func TestLineBufferBroken(t *testing.T) {
+	b := newLineBuffer(brokenPipe{})
+	if _, err := b.WriteLevel(zerolog.InfoLevel, []byte("x")); err != nil {
+		t.Errorf("a line that waits: %v", err)
+	}
+	if _, err := b.WriteLevel(zerolog.ErrorLevel, []byte("y")); !errors.Is(err, errPipe) {
+		t.Errorf("one that does not: %v", err)
+	}
+	if _, err := b.Write([]byte("z")); !errors.Is(err, errPipe) {
+		t.Errorf("one without a level: %v", err)
+	}
+	if len(b.lines) != 0 {
+		t.Errorf("%d bytes are kept", len(b.lines))
+	}
+}
+
+// The target of the collector: five times of what lives while that is little, a
+// fixed amount of garbage beside more, and never less than Go's own.
+func TestGCPercent(t *testing.T) {
+	for live, want := range map[uint64]int{
+		0: 400, 1: 400, 4 << 20: 400, 12 << 20: 400, 16 << 20: 300, 24 << 20: 200, 48 << 20: 100, 1 << 30: 100,
+	} {
+		if got := gcPercent(live); got != want {
+			t.Errorf("%d bytes live: %d %%, want %d", live, got, want)
+		}
+	}
+}

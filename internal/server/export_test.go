@@ -1,0 +1,4 @@
+package server
+
+// SlotWait is slotWait.
+const SlotWait = slotWait
