@@ -23,4 +23,5 @@ elif has_cgo; then
 else
 	echo "Testing without the race detector: there is no C compiler (with one, it is used)."
 fi
-exec "$go" test "$@"
+# Beside others on a small machine a package may take longer than the usual ten minutes.
+exec "$go" test -timeout 20m "$@"
