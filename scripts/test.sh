@@ -19,6 +19,8 @@ if [ "${RACE:-1}" = 0 ]; then
 	echo "Testing without the race detector, as RACE=0 asks."
 elif has_cgo; then
 	echo "Testing with the race detector."
+	# A process with it sleeps for a second when it ends; our tests run hundreds.
+	export GORACE="${GORACE:-atexit_sleep_ms=100}"
 	set -- -race "$@"
 else
 	echo "Testing without the race detector: there is no C compiler (with one, it is used)."

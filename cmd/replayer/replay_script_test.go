@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"maps"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -40,6 +41,7 @@ func TestReplayScripts(t *testing.T) {
 					env.Setenv("PATH", filepath.Dir(bin)+string(filepath.ListSeparator)+env.Getenv("PATH"))
 					env.Setenv("ALIPAY_NOTIFY_CONFIG", c.site.config)
 					env.Setenv("APP", c.site.app.ID)
+					env.Setenv("GORACE", os.Getenv("GORACE")) // scripts/test.sh says why
 					return nil
 				},
 			})

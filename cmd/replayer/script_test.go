@@ -60,6 +60,7 @@ func TestScripts(t *testing.T) {
 					env.Setenv("PATH", filepath.Dir(bin)+string(filepath.ListSeparator)+env.Getenv("PATH"))
 					env.Setenv("ALIPAY_NOTIFY_CONFIG", c.site.config)
 					env.Setenv("APP", c.site.app.ID)
+					env.Setenv("GORACE", os.Getenv("GORACE")) // scripts/test.sh says why
 					if c.nats != nil {
 						env.Setenv("MONITOR", "http://"+c.nats.MonitorAddr().String())
 					}

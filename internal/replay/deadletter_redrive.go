@@ -131,7 +131,7 @@ func (p *LetterPlan) Audit(verb string, parameters map[string]string) audit.Plan
 // interrupted between the two is sent again by the next run, under the same event
 // id, and nothing is lost. It stops between two when ctx ends, and with each's error.
 func (p *LetterPlan) Execute(ctx context.Context, store LetterStore, job, reason string, each func(SettledLetter) error) (audit.Outcome, error) {
-	t := letterTally{}
+	t := letterTally{tally{left: "sent and still pointed to"}}
 	mark := events.NewReplayMark(job, reason)
 	for _, d := range p.Letters {
 		if ctx.Err() != nil {
@@ -194,13 +194,8 @@ func (p *LetterPlan) settle(ctx context.Context, store LetterStore, d *DeadLette
 	return s, nil
 }
 
-// letterTally adds up what an execution has done.
-type letterTally struct {
-	audit.Outcome
-	failed map[string]int
-	kept   int // sent, and still pointed to
-	away   int // how many of the last found a store away
-}
+// letterTally adds up what became of dead letters.
+type letterTally struct{ tally }
 
 func (t *letterTally) add(s SettledLetter, err error) {
 	switch s.Outcome {
@@ -219,21 +214,4 @@ func (t *letterTally) add(s SettledLetter, err error) {
 	if t.away++; err == nil || fault.KindOf(err) == fault.TooLarge {
 		t.away = 0
 	}
-}
-
-// outcome is what the audit record says; it holds no word of a message.
-func (t *letterTally) outcome() audit.Outcome {
-	var parts []string
-	if len(t.failed) > 0 {
-		parts = append(parts, "failed: "+Counts(t.failed))
-	}
-	if t.kept > 0 {
-		parts = append(parts, fmt.Sprintf("sent and still pointed to: %d", t.kept))
-	}
-	if t.away == maxAway {
-		parts = append(parts, "given up: a store is away")
-	}
-	o := t.Outcome
-	o.Problem = strings.Join(parts, "; ")
-	return o
 }

@@ -178,7 +178,7 @@ var errAway = fmt.Errorf("%d in a row found a store away", maxAway)
 // with each's error. The outcome accounts for what was tried; the rest is where
 // it was, and a later release finds it.
 func (r *Releaser) Execute(ctx context.Context, sequences []uint64, each func(Released) error) (audit.Outcome, error) {
-	var t tally
+	t := tally{left: "stored and not removed"}
 	for _, sequence := range sequences {
 		if ctx.Err() != nil {
 			return t.outcome(), context.Cause(ctx)
@@ -205,7 +205,8 @@ func (r *Releaser) Execute(ctx context.Context, sequences []uint64, each func(Re
 type tally struct {
 	audit.Outcome
 	failed map[string]int // by reason
-	kept   int            // stored, and not removed
+	kept   int            // done, and not removed
+	left   string         // what those are called in the record
 	away   int            // how many of the last found a store away
 }
 
@@ -228,14 +229,15 @@ func (t *tally) add(d Released, away bool) {
 	}
 }
 
-// outcome is what the audit record says; it holds no word of a request.
+// outcome is what the audit record says; it holds no word of a request or an
+// event.
 func (t *tally) outcome() audit.Outcome {
 	var parts []string
 	if len(t.failed) > 0 {
 		parts = append(parts, "failed: "+Counts(t.failed))
 	}
 	if t.kept > 0 {
-		parts = append(parts, fmt.Sprintf("stored and not removed: %d", t.kept))
+		parts = append(parts, fmt.Sprintf("%s: %d", t.left, t.kept))
 	}
 	if t.away == maxAway {
 		parts = append(parts, "given up: a store is away")
