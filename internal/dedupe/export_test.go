@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"alipay-notify/internal/batch"
 )
 
 // ScriptName is the Op constant of the script that a command calls, or empty.
@@ -46,18 +48,14 @@ func (h hooked) eval(ctx context.Context, c call) (any, error) {
 }
 
 // SetPatience lets a round trip take so long before another begins beside it.
-func SetPatience(r *Redis, d time.Duration) { r.eval.(*flights).patience = d }
+func SetPatience(r *Redis, d time.Duration) {
+	f := r.eval.(*flights)
+	f.calls = batch.NewSender(batch.Options{Most: maxAboard, Batches: maxFlights, Patience: d}, f.fly)
+}
 
 // WhenWaiting returns when n calls of r wait for a flight.
 func WhenWaiting(r *Redis, n int) {
-	fl := r.eval.(*flights)
-	for {
-		fl.mu.Lock()
-		waiting := len(fl.waiting)
-		fl.mu.Unlock()
-		if waiting >= n {
-			return
-		}
+	for r.eval.(*flights).calls.Waiting() < n {
 		runtime.Gosched()
 	}
 }

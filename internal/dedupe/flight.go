@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -12,6 +11,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"alipay-notify/internal/batch"
 	"alipay-notify/internal/fault"
 )
 
@@ -30,7 +30,7 @@ type evaluator interface {
 func newEvaluator(client redis.UniversalClient, timeout time.Duration) evaluator {
 	late := fmt.Errorf("no answer from redis within %s", timeout)
 	if c, ok := client.(*redis.Client); ok {
-		return &flights{client: c, timeout: timeout, patience: patience, late: late}
+		return newFlights(c, timeout, late)
 	}
 	return alone{client, timeout, late}
 }
@@ -86,16 +86,17 @@ var errNotSent = errors.New("not sent")
 // experimental, and runs calls on a context of its own, so that a caller could
 // not leave when its time is over.) It has no goroutines while it has no calls.
 type flights struct {
-	client   *redis.Client
-	timeout  time.Duration
-	patience time.Duration
-	late     error
-	single   atomic.Bool // the server does not take several keys in one script
+	client  *redis.Client
+	timeout time.Duration
+	late    error
+	single  atomic.Bool // the server does not take several keys in one script
+	calls   *batch.Sender[*passenger]
+}
 
-	mu       sync.Mutex
-	waiting  []*passenger
-	underway int
-	departed time.Time // the last of them
+func newFlights(client *redis.Client, timeout time.Duration, late error) *flights {
+	f := &flights{client: client, timeout: timeout, late: late}
+	f.calls = batch.NewSender(batch.Options{Most: maxAboard, Batches: maxFlights, Patience: patience}, f.fly)
+	return f
 }
 
 // passenger is one call. Who changes the state from waiting owns it: the flight,
@@ -129,7 +130,7 @@ func (f *flights) eval(ctx context.Context, c call) (any, error) {
 	p.call = c
 	p.state.Store(stateWaiting)
 	p.timer.Reset(f.timeout)
-	f.queue(p)
+	f.calls.Add(p)
 	var why error
 	select {
 	case <-p.done:
@@ -152,70 +153,33 @@ func (f *flights) eval(ctx context.Context, c call) (any, error) {
 }
 
 func (f *flights) send(c call, landed func(any, error)) {
-	f.queue(&passenger{call: c, to: landed})
+	f.calls.Add(&passenger{call: c, to: landed})
 }
 
-// queue lets p wait for a flight, and starts one if there is room for it.
-func (f *flights) queue(p *passenger) {
-	f.mu.Lock()
-	f.waiting = append(f.waiting, p)
-	start := f.underway == 0 || f.underway < maxFlights && time.Since(f.departed) > f.patience
-	if start {
-		f.underway++
-		f.departed = time.Now()
-	}
-	f.mu.Unlock()
-	if start {
-		go f.fly()
-	}
-}
-
-// fly takes whoever waits, again and again, until nobody does. Each round is
-// bounded by the timeout, so that a Redis that hangs holds no goroutine longer.
-func (f *flights) fly() {
-	var aboard []*passenger
-	for {
-		runtime.Gosched() // whoever can run now may be about to call, too
-		if aboard = f.board(aboard[:0]); len(aboard) == 0 {
-			return
-		}
-		// Not the context of any caller: one that leaves must not take the
-		// others with it.
-		ctx, cancel := context.WithTimeoutCause(context.Background(), f.timeout, f.late)
-		f.carry(ctx, aboard)
-		cancel()
-		for i, p := range aboard {
-			aboard[i] = nil
-			if p.to != nil {
-				p.to(p.reply, p.err)
-			} else {
-				p.done <- struct{}{}
-			}
-		}
-	}
-}
-
-// board takes up to maxAboard calls, or ends the flight: both under the lock, so
-// that no call is left behind without one.
-func (f *flights) board(aboard []*passenger) []*passenger {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	taken := 0
-	for taken < len(f.waiting) && len(aboard) < maxAboard {
-		p := f.waiting[taken]
-		taken++
+// fly takes whoever still waits on one round trip. It is bounded by the timeout,
+// so that a Redis that hangs holds no goroutine longer.
+func (f *flights) fly(calls []*passenger) {
+	aboard := calls[:0]
+	for _, p := range calls {
 		if p.state.CompareAndSwap(stateWaiting, stateAboard) {
 			aboard = append(aboard, p)
 		}
 	}
-	left := copy(f.waiting, f.waiting[taken:])
-	clear(f.waiting[left:])
-	f.waiting = f.waiting[:left]
 	if len(aboard) == 0 {
-		f.underway--
+		return
 	}
-	f.departed = time.Now()
-	return aboard
+	// Not the context of any caller: one that leaves must not take the others with
+	// it.
+	ctx, cancel := context.WithTimeoutCause(context.Background(), f.timeout, f.late)
+	defer cancel()
+	f.carry(ctx, aboard)
+	for _, p := range aboard {
+		if p.to != nil {
+			p.to(p.reply, p.err)
+		} else {
+			p.done <- struct{}{}
+		}
+	}
 }
 
 // carry brings the calls to the server: together first, then by source those

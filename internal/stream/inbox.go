@@ -5,7 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"runtime"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -13,8 +13,13 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"alipay-notify/internal/batch"
 	"alipay-notify/internal/events"
 )
+
+// maxTogether bounds the events that are written together: some 120 KB of them
+// fill the library's buffer twice, and more gains nothing.
+const maxTogether = 64
 
 // inbox takes the stream's answers to all publishes of a connection: one
 // subscription for them together, and neither a subscription nor a goroutine for
@@ -22,19 +27,18 @@ import (
 // is used once in the life of the connection: one that comes too late finds
 // nobody, and can never be taken for another's.
 //
-// Events that come at the same moment are written together, by a sender that
-// there is only while there are events: each write of its own would cost a system
-// call here and wake the server. It is safe for concurrent use.
+// Events that come at the same moment are written together: each write of its own
+// would cost a system call here and wake the server. It is safe for concurrent
+// use.
 type inbox struct {
 	conn   *nats.Conn
 	prefix string // of the subjects, with a dot at its end
 
-	mu      sync.Mutex
-	sub     *nats.Subscription // nil before the first publish
-	next    uint64
-	waiting map[uint64]*waiter
-	queue   []outgoing
-	sending bool
+	mu       sync.Mutex
+	sub      *nats.Subscription // nil before the first publish
+	next     uint64
+	waiting  map[uint64]*waiter
+	outgoing *batch.Sender[outgoing]
 
 	// The sender's, of which there is one at a time.
 	msg    nats.Msg
@@ -68,10 +72,12 @@ var waiters = sync.Pool{New: func() any {
 }}
 
 func newInbox() *inbox {
-	return &inbox{
+	i := &inbox{
 		prefix: nats.NewInbox() + ".", waiting: make(map[uint64]*waiter),
 		msg: nats.Msg{Header: make(nats.Header)},
 	}
+	i.outgoing = batch.NewSender(batch.Options{Most: maxTogether, Batches: 1}, i.send)
+	return i
 }
 
 // publish sends an event and waits for the stream's answer: until ctx ends, and
@@ -81,10 +87,11 @@ func newInbox() *inbox {
 func (i *inbox) publish(ctx context.Context, e *events.Event, timeout time.Duration) reply {
 	w := waiters.Get().(*waiter) //nolint:forcetypeassert // nothing else is put there
 	w.timer.Reset(timeout)
-	token, err := i.enqueue(w, e)
+	token, err := i.expect(w)
 	if err != nil {
 		return reply{err: err}
 	}
+	i.outgoing.Add(outgoing{token, e})
 	var got reply
 	select {
 	case got = <-w.answer:
@@ -102,9 +109,8 @@ func (i *inbox) publish(ctx context.Context, e *events.Event, timeout time.Durat
 	return got
 }
 
-// enqueue enters w into the table under a new token, never 0, and its event into
-// the queue.
-func (i *inbox) enqueue(w *waiter, e *events.Event) (uint64, error) {
+// expect enters w into the table under a new token, never 0.
+func (i *inbox) expect(w *waiter) (uint64, error) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	if i.sub == nil {
@@ -116,42 +122,22 @@ func (i *inbox) enqueue(w *waiter, e *events.Event) (uint64, error) {
 	}
 	i.next++
 	i.waiting[i.next] = w
-	i.queue = append(i.queue, outgoing{i.next, e})
-	if !i.sending {
-		i.sending = true
-		go i.send()
-	}
 	return i.next, nil
 }
 
-// send writes what is queued, until nothing is. The library writes to the socket
-// when it gets to it, which is mostly once for all that comes together.
-func (i *inbox) send() {
-	var batch []outgoing
-	for {
-		runtime.Gosched() // whoever can run now may be about to publish, too
-		i.mu.Lock()
-		clear(batch)
-		batch, i.queue = i.queue, batch[:0]
-		i.sending = len(batch) > 0
-		i.mu.Unlock()
-		if len(batch) == 0 {
-			return
-		}
-		for _, o := range batch {
-			i.write(o)
-		}
+// send writes those of a batch that somebody still waits for. The library writes
+// to the socket when it gets to it, which is mostly once for all of them.
+func (i *inbox) send(batch []outgoing) {
+	i.mu.Lock()
+	batch = slices.DeleteFunc(batch, func(o outgoing) bool { return i.waiting[o.token] == nil })
+	i.mu.Unlock()
+	for _, o := range batch {
+		i.write(o)
 	}
 }
 
-// write hands one event to the connection, unless nobody waits for it any more.
+// write hands one event to the connection.
 func (i *inbox) write(o outgoing) {
-	i.mu.Lock()
-	_, wanted := i.waiting[o.token]
-	i.mu.Unlock()
-	if !wanted {
-		return
-	}
 	i.msg.Subject, i.msg.Data, i.msg.Reply = o.event.Subject, o.event.Data, i.prefix+strconv.FormatUint(o.token, 36)
 	clear(i.msg.Header)
 	i.values = i.values[:0]

@@ -1,0 +1,167 @@
+package batch_test
+
+import (
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"alipay-notify/internal/batch"
+)
+
+// left is a batch as it left.
+type left struct {
+	at    time.Duration // since the test began
+	count int
+}
+
+// sends counts batches in a bubble of time; each takes as long as it is told.
+type sends struct {
+	began time.Time
+	takes time.Duration
+
+	mu   sync.Mutex
+	left []left
+	all  []int
+}
+
+func (s *sends) send(batch []int) {
+	s.mu.Lock()
+	s.left = append(s.left, left{time.Since(s.began), len(batch)})
+	s.all = append(s.all, batch...)
+	s.mu.Unlock()
+	time.Sleep(s.takes)
+}
+
+func (s *sends) want(t *testing.T, want ...left) {
+	t.Helper()
+	synctest.Wait()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !slices.Equal(s.left, want) {
+		t.Errorf("left %v, want %v", s.left, want)
+	}
+}
+
+func add(s *batch.Sender[int], from, count int) {
+	for i := range count {
+		s.Add(from + i)
+	}
+}
+
+// TestAlone: who is alone leaves at once, and again at once: a sender with one
+// request at a time must not pay for what many share.
+func TestAlone(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		to := &sends{began: time.Now(), takes: 100 * time.Microsecond}
+		s := batch.NewSender(batch.Options{Most: 10, Batches: 1}, to.send)
+		var want []left
+		for i := range 3 {
+			want = append(want, left{time.Since(to.began), 1})
+			s.Add(i)
+			time.Sleep(200 * time.Microsecond) // it is back by then
+		}
+		to.want(t, want...)
+	})
+}
+
+// TestGather: after a batch of ten the next leaves when eight are there, or after
+// a millisecond with what is there; and what it carried is what the one after it
+// waits for.
+func TestGather(t *testing.T) {
+	t.Parallel()
+	const us = time.Microsecond
+	synctest.Test(t, func(t *testing.T) {
+		to := &sends{began: time.Now(), takes: 100 * us}
+		s := batch.NewSender(batch.Options{Most: 64, Batches: 1}, to.send)
+		s.Add(0)
+		synctest.Wait()
+		add(s, 1, 10) // while the first is under way
+		time.Sleep(100 * us)
+		to.want(t, left{0, 1}, left{100 * us, 10})
+		time.Sleep(300 * us)
+		add(s, 11, 7)
+		to.want(t, left{0, 1}, left{100 * us, 10})
+		add(s, 18, 1)
+		to.want(t, left{0, 1}, left{100 * us, 10}, left{400 * us, 8})
+		add(s, 19, 4) // of 85 % of 8, which is 6
+		time.Sleep(5 * time.Millisecond)
+		to.want(t, left{0, 1}, left{100 * us, 10}, left{400 * us, 8}, left{1500 * us, 4})
+		add(s, 23, 1) // the one before found nobody: no more waiting
+		to.want(t, left{0, 1}, left{100 * us, 10}, left{400 * us, 8}, left{1500 * us, 4}, left{5400 * us, 1})
+		time.Sleep(time.Second)
+		for i, v := range to.all {
+			if v != i {
+				t.Fatalf("sent %v, want them in order", to.all)
+			}
+		}
+	})
+}
+
+// TestPatience: one that takes its time holds up the others only so long, and so
+// many leave beside it.
+func TestPatience(t *testing.T) {
+	t.Parallel()
+	const ms = time.Millisecond
+	synctest.Test(t, func(t *testing.T) {
+		to := &sends{began: time.Now(), takes: time.Second}
+		s := batch.NewSender(batch.Options{Most: 2, Batches: 2, Patience: 5 * ms}, to.send)
+		s.Add(0)
+		synctest.Wait()
+		time.Sleep(5 * ms)
+		s.Add(1) // not longer than its patience
+		to.want(t, left{0, 1})
+		time.Sleep(ms)
+		add(s, 2, 2)
+		to.want(t, left{0, 1}, left{6 * ms, 2})
+		time.Sleep(10 * ms)
+		add(s, 4, 3) // two are under way
+		to.want(t, left{0, 1}, left{6 * ms, 2})
+		if n := s.Waiting(); n != 4 {
+			t.Errorf("%d wait, want 4", n)
+		}
+		time.Sleep(3 * time.Second)
+		to.want(t, left{0, 1}, left{6 * ms, 2}, left{time.Second, 2}, left{time.Second + 6*ms, 2})
+	})
+}
+
+// TestEverythingOnce: whatever many give at once is sent once, in batches that are
+// not too large.
+func TestEverythingOnce(t *testing.T) {
+	t.Parallel()
+	for _, batches := range []int{1, 4} {
+		t.Run(fmt.Sprint(batches), func(t *testing.T) {
+			t.Parallel()
+			const each, by = 500, 64
+			var mu sync.Mutex
+			count := map[int]int{}
+			var sent sync.WaitGroup
+			sent.Add(each * by)
+			s := batch.NewSender(batch.Options{Most: 16, Batches: batches}, func(b []int) {
+				if len(b) == 0 || len(b) > 16 {
+					t.Errorf("a batch of %d", len(b))
+				}
+				mu.Lock()
+				for _, v := range b {
+					count[v]++
+				}
+				mu.Unlock()
+				for range b {
+					sent.Done()
+				}
+			})
+			for g := range by {
+				go add(s, g*each, each)
+			}
+			sent.Wait()
+			for v := range each * by {
+				if count[v] != 1 {
+					t.Fatalf("%d was sent %d times", v, count[v])
+				}
+			}
+		})
+	}
+}
