@@ -12,8 +12,9 @@ import (
 const (
 	// gatherTime is how long a batch waits at the most for as many as the one before
 	// it carried. It waits only where several came together, so somebody who is
-	// alone waits for nobody.
-	gatherTime = time.Millisecond
+	// alone waits for nobody. Four times as long costs 5 % of the throughput at 64
+	// connections, and gains nothing.
+	gatherTime = 250 * time.Microsecond
 	// gatherShare is how many of them in percent are enough. With all of them the
 	// wanted number never falls by itself, and a few senders wait for each other for
 	// the whole of gatherTime: a tenth of the throughput at 16 connections.

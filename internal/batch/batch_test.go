@@ -69,8 +69,8 @@ func TestAlone(t *testing.T) {
 }
 
 // TestGather: after a batch of ten the next leaves when eight are there, or after
-// a millisecond with what is there; and what it carried is what the one after it
-// waits for.
+// a quarter of a millisecond with what is there; and what it carried is what the
+// one after it waits for.
 func TestGather(t *testing.T) {
 	t.Parallel()
 	const us = time.Microsecond
@@ -82,16 +82,16 @@ func TestGather(t *testing.T) {
 		add(s, 1, 10) // while the first is under way
 		time.Sleep(100 * us)
 		to.want(t, left{0, 1}, left{100 * us, 10})
-		time.Sleep(300 * us)
+		time.Sleep(200 * us)
 		add(s, 11, 7)
 		to.want(t, left{0, 1}, left{100 * us, 10})
 		add(s, 18, 1)
-		to.want(t, left{0, 1}, left{100 * us, 10}, left{400 * us, 8})
+		to.want(t, left{0, 1}, left{100 * us, 10}, left{300 * us, 8})
 		add(s, 19, 4) // of 85 % of 8, which is 6
 		time.Sleep(5 * time.Millisecond)
-		to.want(t, left{0, 1}, left{100 * us, 10}, left{400 * us, 8}, left{1500 * us, 4})
+		to.want(t, left{0, 1}, left{100 * us, 10}, left{300 * us, 8}, left{650 * us, 4})
 		add(s, 23, 1) // the one before found nobody: no more waiting
-		to.want(t, left{0, 1}, left{100 * us, 10}, left{400 * us, 8}, left{1500 * us, 4}, left{5400 * us, 1})
+		to.want(t, left{0, 1}, left{100 * us, 10}, left{300 * us, 8}, left{650 * us, 4}, left{5300 * us, 1})
 		time.Sleep(time.Second)
 		for i, v := range to.all {
 			if v != i {
