@@ -57,7 +57,7 @@ func parseOptions(verb string, args []string) (o options, err error) {
 	flags.StringVar(&o.sync, "nats-sync", "2m", `sync_interval of the nats-server: "2m" (its default) or "always"`)
 	flags.StringVar(&o.level, "log-level", "info", "of a, b and c; info is one line a notification")
 	flags.StringVar(&o.bin, "bin", "bin", "folder of the built receiver and nats-server")
-	flags.StringVar(&o.signed, "signed", "", "folder that keeps the signed bodies for the next run (they grow stale after http.max_signed_age); empty: none")
+	flags.StringVar(&o.signed, "signed", "", "folder that keeps the signed bodies for the next run for a day; empty: none")
 	flags.StringVar(&o.out, "out", filepath.Join("bench", "out"), "folder for the results as JSON")
 	if err := parseFlags(flags, args); err != nil {
 		return o, err

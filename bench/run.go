@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"time"
 )
 
 // bench is a run under way.
@@ -75,24 +76,36 @@ func runCommand(ctx context.Context, args []string) error {
 	return b.write()
 }
 
+// freshFor is how long kept bodies are used; the receiver refuses what was signed
+// three days ago.
+const freshFor = 24 * time.Hour
+
 // sign makes the bodies, unless an earlier run has kept as many.
 func (b *bench) sign(ctx context.Context) error {
 	if b.signed == "" {
 		return signAll(ctx, b.bodyFile, b.keyFile, b.bodies)
 	}
-	dir := filepath.Join(b.signed, strconv.Itoa(b.bodies))
-	b.keyFile, b.bodyFile = filepath.Join(dir, "alipay.pem"), filepath.Join(dir, "bodies")
-	if _, err := os.Stat(b.bodyFile); err == nil {
+	if err := os.MkdirAll(b.signed, 0o700); err != nil {
+		return err
+	}
+	kept := filepath.Join(b.signed, strconv.Itoa(b.bodies))
+	b.keyFile, b.bodyFile = filepath.Join(kept, "alipay.pem"), filepath.Join(kept, "bodies")
+	if info, err := os.Stat(b.bodyFile); err == nil && time.Since(info.ModTime()) < freshFor {
+		progress("using %d bodies of %s; remove %s when bodies have changed", b.bodies, info.ModTime().Format(time.DateTime), kept)
 		return nil
 	}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	unfinished, err := os.MkdirTemp(b.signed, "unfinished-")
+	if err != nil {
 		return err
 	}
-	unfinished := b.bodyFile + ".unfinished"
-	if err := signAll(ctx, unfinished, b.keyFile, b.bodies); err != nil {
+	defer os.RemoveAll(unfinished) //nolint:errcheck // it is renamed, or of no use
+	if err := signAll(ctx, filepath.Join(unfinished, "bodies"), filepath.Join(unfinished, "alipay.pem"), b.bodies); err != nil {
 		return err
 	}
-	return os.Rename(unfinished, b.bodyFile)
+	if err := os.RemoveAll(kept); err != nil {
+		return err
+	}
+	return os.Rename(unfinished, kept)
 }
 
 func progress(format string, args ...any) { fmt.Fprintf(os.Stderr, "bench-e2e: "+format+"\n", args...) }

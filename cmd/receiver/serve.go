@@ -130,27 +130,26 @@ func (r *receiver) start(ctx context.Context, keys wire.Keys) error {
 		Metrics:        r.metrics,
 	})
 	r.notify, r.ops = server.HTTP(endpoint.Handler()), server.HTTP(server.NewOps(r.metrics, r.health.reasons))
-	if err := r.listen("http.listen", r.cfg.HTTP.Listen, r.notify, server.Unwatched); err != nil {
-		return err
-	}
-	if err := r.listen("ops.listen", r.cfg.Ops.Listen, r.ops, nil); err != nil {
-		return err
+	for _, l := range []struct {
+		key, address string
+		server       *http.Server
+	}{{"http.listen", r.cfg.HTTP.Listen, r.notify}, {"ops.listen", r.cfg.Ops.Listen, r.ops}} {
+		if err := r.listen(l.key, l.address, l.server); err != nil {
+			return err
+		}
 	}
 	r.health.set("starting", nil)
 	return nil
 }
 
 // listen binds before it serves, so that the address is known and taken when
-// the process says that it is ready. wrap, if any, comes between listener and server.
-func (r *receiver) listen(key, address string, s *http.Server, wrap func(net.Listener) net.Listener) error {
+// the process says that it is ready.
+func (r *receiver) listen(key, address string, s *http.Server) error {
 	listener, err := net.Listen("tcp", address)
 	if err != nil {
 		return cli.Failedf("set "+key+" to a free address", "%s: %w", key, err)
 	}
 	r.listeners = append(r.listeners, listener)
-	if wrap != nil {
-		listener = wrap(listener)
-	}
 	go func() {
 		if err := s.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
 			r.failed <- fmt.Errorf("%s: %w", key, err)

@@ -11,16 +11,19 @@ import (
 
 const (
 	// gatherTime is how long a batch waits at the most for as many as the one before
-	// it carried. It waits only where several came together, so somebody who is
-	// alone waits for nobody. Four times as long costs 5 % of the throughput at 64
-	// connections, and gains nothing.
+	// it carried. A process that has nothing else to do wakes up to a millisecond
+	// late, which is how fine the runtime's timers are then.
 	gatherTime = 250 * time.Microsecond
 	// gatherShare is how many of them in percent are enough. With all of them the
 	// wanted number never falls by itself, and a few senders wait for each other for
 	// the whole of gatherTime: a tenth of the throughput at 16 connections.
 	gatherShare = 85
-	// gatherLeast is how many must be wanted; fewer are not worth a wait.
+	// gatherLeast is how many must be wanted; fewer are not worth a wait. So whoever
+	// is alone, or one of two or three, waits for nobody.
 	gatherLeast = 3
+	// recent is how long the size of the last batch says what may come now, once
+	// nothing has been waiting behind it.
+	recent = time.Millisecond
 )
 
 // Options bound a Sender.
@@ -39,42 +42,81 @@ type Sender[T any] struct {
 	options Options
 	send    func(batch []T)
 
-	mu        sync.Mutex
-	waiting   []T
-	underway  int
-	departed  time.Time     // the last batch
-	gathering bool          // a batch waits for others, one at a time
-	wanted    int           // how many are enough for it; 0 once they are there
-	enough    chan struct{} // of one: says so
+	mu       sync.Mutex
+	waiting  []T
+	underway int         // goroutines that send, or are about to
+	departed time.Time   // the last batch,
+	last     int         // and what it carried
+	idle     time.Time   // when somebody last found nothing to send
+	late     *time.Timer // starts another batch when one takes long; nil unless Batches > 1
+	armed    bool        // late runs
+
+	gathering bool          // a batch waits for others, one at a time:
+	wanted    int           // for so many,
+	enough    chan struct{} // which is closed, and nil, when they are there
 }
 
 // NewSender makes a sender. send takes a batch that is never empty, returns when
 // it is done with it, and keeps none of it; it runs in several goroutines where
 // Options.Batches says so.
 func NewSender[T any](o Options, send func(batch []T)) *Sender[T] {
-	return &Sender[T]{options: o, send: send, enough: make(chan struct{}, 1)}
+	s := &Sender[T]{options: o, send: send}
+	if o.Batches > 1 {
+		s.late = time.AfterFunc(time.Hour, s.overdue)
+		s.late.Stop()
+	}
+	return s
 }
 
 // Add gives v to be sent, and does not wait for that.
 func (s *Sender[T]) Add(v T) {
 	s.mu.Lock()
 	s.waiting = append(s.waiting, v)
-	if s.wanted > 0 && len(s.waiting) >= s.wanted {
-		s.wanted = 0
-		s.enough <- struct{}{}
+	if s.enough != nil && len(s.waiting) >= s.wanted {
+		close(s.enough)
+		s.enough = nil
 	}
-	start := s.underway == 0 || s.underway < s.options.Batches && time.Since(s.departed) > s.options.Patience
-	if start {
-		s.underway++
-		s.departed = time.Now()
-	}
+	start := s.start()
 	s.mu.Unlock()
 	if start {
 		go s.run()
 	}
 }
 
-// Waiting is how many have not left yet.
+// start tells whether another batch begins now. One that cannot yet, because
+// those under way still have time, is begun by the timer: whoever comes last must
+// not be left behind a batch that hangs.
+func (s *Sender[T]) start() bool {
+	switch {
+	case s.underway == 0:
+	case s.gathering || s.underway >= s.options.Batches:
+		return false // somebody takes what waits before long, or nobody may
+	default:
+		if left := s.options.Patience - time.Since(s.departed); left > 0 {
+			if !s.armed {
+				s.armed = true
+				s.late.Reset(left)
+			}
+			return false
+		}
+	}
+	s.underway++
+	s.departed = time.Now() // or it will before anybody gets impatient
+	return true
+}
+
+// overdue begins a batch beside those that take long, if anything waits.
+func (s *Sender[T]) overdue() {
+	s.mu.Lock()
+	s.armed = false
+	start := len(s.waiting) > 0 && s.start()
+	s.mu.Unlock()
+	if start {
+		s.run()
+	}
+}
+
+// Waiting is how many have not left yet, for tests.
 func (s *Sender[T]) Waiting() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -84,8 +126,9 @@ func (s *Sender[T]) Waiting() int {
 // run sends whatever waits, again and again, until nothing does.
 func (s *Sender[T]) run() {
 	var batch []T
-	for {
-		s.gather(len(batch))
+	for fresh := true; ; fresh = false {
+		runtime.Gosched() // whoever can run now may be about to add, too
+		s.gather(fresh)
 		clear(batch)
 		if batch = s.take(batch[:0]); len(batch) == 0 {
 			return
@@ -94,33 +137,30 @@ func (s *Sender[T]) run() {
 	}
 }
 
-// gather waits a moment for others, where the last batch says that they come.
-func (s *Sender[T]) gather(last int) {
-	runtime.Gosched() // whoever can run now may be about to add, too
-	wanted := min(last*gatherShare/100, s.options.Most)
+// gather waits a moment for others, where the last batch says that they come and
+// somebody is there already. What it says is old for a fresh goroutine.
+func (s *Sender[T]) gather(fresh bool) {
 	s.mu.Lock()
-	wait := wanted >= gatherLeast && len(s.waiting) < wanted && !s.gathering
-	if wait {
-		s.gathering, s.wanted = true, wanted
+	wanted := min(s.last*gatherShare/100, s.options.Most)
+	if fresh && time.Since(s.idle) > recent {
+		wanted = 0
 	}
-	s.mu.Unlock()
-	if !wait {
+	if wanted < gatherLeast || len(s.waiting) == 0 || len(s.waiting) >= wanted || s.gathering {
+		s.mu.Unlock()
 		return
 	}
+	enough := make(chan struct{})
+	s.gathering, s.wanted, s.enough = true, wanted, enough
+	s.mu.Unlock()
 	end := time.NewTimer(gatherTime)
 	defer end.Stop()
-	said := false
 	select {
-	case <-s.enough:
-		said = true
+	case <-enough:
 	case <-end.C:
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.wanted == 0 && !said {
-		<-s.enough // it was said at this very moment
-	}
-	s.gathering, s.wanted = false, 0
+	s.gathering, s.enough = false, nil
 }
 
 // take takes a batch, or ends the goroutine with none: both under the lock, so
@@ -129,13 +169,15 @@ func (s *Sender[T]) take(batch []T) []T {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	n := min(len(s.waiting), s.options.Most)
-	batch = append(batch, s.waiting[:n]...)
-	left := copy(s.waiting, s.waiting[n:])
-	clear(s.waiting[left:])
-	s.waiting = s.waiting[:left]
 	if n == 0 {
 		s.underway--
+		s.idle = time.Now()
+		return batch
 	}
-	s.departed = time.Now()
+	batch = append(batch, s.waiting[:n]...)
+	rest := copy(s.waiting, s.waiting[n:])
+	clear(s.waiting[rest:])
+	s.waiting = s.waiting[:rest]
+	s.departed, s.last = time.Now(), n
 	return batch
 }

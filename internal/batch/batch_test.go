@@ -82,22 +82,69 @@ func TestGather(t *testing.T) {
 		add(s, 1, 10) // while the first is under way
 		time.Sleep(100 * us)
 		to.want(t, left{0, 1}, left{100 * us, 10})
+		add(s, 11, 1)
 		time.Sleep(200 * us)
-		add(s, 11, 7)
+		add(s, 12, 6)
 		to.want(t, left{0, 1}, left{100 * us, 10})
 		add(s, 18, 1)
 		to.want(t, left{0, 1}, left{100 * us, 10}, left{300 * us, 8})
 		add(s, 19, 4) // of 85 % of 8, which is 6
-		time.Sleep(5 * time.Millisecond)
-		to.want(t, left{0, 1}, left{100 * us, 10}, left{300 * us, 8}, left{650 * us, 4})
-		add(s, 23, 1) // the one before found nobody: no more waiting
-		to.want(t, left{0, 1}, left{100 * us, 10}, left{300 * us, 8}, left{650 * us, 4}, left{5300 * us, 1})
-		time.Sleep(time.Second)
+		time.Sleep(400 * us)
+		want := []left{{0, 1}, {100 * us, 10}, {300 * us, 8}, {650 * us, 4}}
+		to.want(t, want...)
+		time.Sleep(100 * us) // the four are back, and nobody waits behind them
+		add(s, 23, 2)        // they may be the first of three
+		to.want(t, want...)
+		time.Sleep(250 * us)
+		want = append(want, left{1050 * us, 2})
+		to.want(t, want...)
 		for i, v := range to.all {
 			if v != i {
 				t.Fatalf("sent %v, want them in order", to.all)
 			}
 		}
+		time.Sleep(time.Second)
+	})
+}
+
+// TestGatherForgets: a burst is no reason for whoever comes alone later to wait.
+// The first version kept gathering behind it when nobody was there, and whoever
+// came then waited for a crowd that had gone.
+func TestGatherForgets(t *testing.T) {
+	t.Parallel()
+	const us = time.Microsecond
+	synctest.Test(t, func(t *testing.T) {
+		to := &sends{began: time.Now(), takes: 100 * us}
+		s := batch.NewSender(batch.Options{Most: 64, Batches: 1}, to.send)
+		add(s, 0, 20)
+		time.Sleep(100 * us)
+		synctest.Wait()
+		time.Sleep(1100 * us)
+		s.Add(20)
+		to.want(t, left{0, 20}, left{1200 * us, 1})
+		time.Sleep(time.Second)
+	})
+}
+
+// TestGatherAlone: what comes while a batch gathers joins it, also when the last
+// one left longer ago than the patience: another beside it would rob it of those
+// that it waits for.
+func TestGatherAlone(t *testing.T) {
+	t.Parallel()
+	const us = time.Microsecond
+	synctest.Test(t, func(t *testing.T) {
+		to := &sends{began: time.Now(), takes: 50 * us}
+		s := batch.NewSender(batch.Options{Most: 64, Batches: 8, Patience: 100 * us}, to.send)
+		add(s, 0, 20)
+		time.Sleep(60 * us)
+		add(s, 20, 1) // gathers for 17
+		synctest.Wait()
+		time.Sleep(140 * us)
+		add(s, 21, 1)
+		to.want(t, left{0, 20})
+		time.Sleep(110 * us)
+		to.want(t, left{0, 20}, left{310 * us, 2})
+		time.Sleep(time.Second)
 	})
 }
 
@@ -111,20 +158,41 @@ func TestPatience(t *testing.T) {
 		s := batch.NewSender(batch.Options{Most: 2, Batches: 2, Patience: 5 * ms}, to.send)
 		s.Add(0)
 		synctest.Wait()
-		time.Sleep(5 * ms)
-		s.Add(1) // not longer than its patience
+		time.Sleep(4 * ms)
+		add(s, 1, 2)
 		to.want(t, left{0, 1})
 		time.Sleep(ms)
-		add(s, 2, 2)
-		to.want(t, left{0, 1}, left{6 * ms, 2})
+		to.want(t, left{0, 1}, left{5 * ms, 2})
 		time.Sleep(10 * ms)
-		add(s, 4, 3) // two are under way
-		to.want(t, left{0, 1}, left{6 * ms, 2})
-		if n := s.Waiting(); n != 4 {
-			t.Errorf("%d wait, want 4", n)
+		add(s, 3, 3) // two are under way
+		time.Sleep(10 * ms)
+		to.want(t, left{0, 1}, left{5 * ms, 2})
+		if n := s.Waiting(); n != 3 {
+			t.Errorf("%d wait, want 3", n)
 		}
 		time.Sleep(3 * time.Second)
-		to.want(t, left{0, 1}, left{6 * ms, 2}, left{time.Second, 2}, left{time.Second + 6*ms, 2})
+		to.want(t, left{0, 1}, left{5 * ms, 2}, left{time.Second, 2}, left{time.Second + 5*ms, 1})
+	})
+}
+
+// TestLastBehindOneThatHangs: who comes last is not left behind a batch that
+// hangs. Patience was once looked at only when somebody else came, so a single
+// call waited for Redis's whole timeout behind a connection that had died.
+func TestLastBehindOneThatHangs(t *testing.T) {
+	t.Parallel()
+	const ms = time.Millisecond
+	synctest.Test(t, func(t *testing.T) {
+		to := &sends{began: time.Now(), takes: time.Second}
+		s := batch.NewSender(batch.Options{Most: 10, Batches: 8, Patience: 5 * ms}, to.send)
+		s.Add(0)
+		synctest.Wait()
+		for i := range 3 {
+			time.Sleep(4 * ms)
+			s.Add(1 + i)
+			time.Sleep(ms) // five since the one before it
+		}
+		to.want(t, left{0, 1}, left{5 * ms, 1}, left{10 * ms, 1}, left{15 * ms, 1})
+		time.Sleep(5 * time.Second)
 	})
 }
 

@@ -157,7 +157,8 @@ func (f *flights) send(c call, landed func(any, error)) {
 }
 
 // fly takes whoever still waits on one round trip. It is bounded by the timeout,
-// so that a Redis that hangs holds no goroutine longer.
+// so that a Redis that hangs holds no goroutine longer; whoever is told the outcome
+// is quick about it.
 func (f *flights) fly(calls []*passenger) {
 	aboard := calls[:0]
 	for _, p := range calls {

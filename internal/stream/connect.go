@@ -21,6 +21,10 @@ const (
 	pingInterval = 5 * time.Second
 	maxPings     = 2
 	drainTimeout = 5 * time.Second
+	// writeTimeout bounds a write to a peer that has stopped reading. The library
+	// holds the connection's lock meanwhile, so everybody waits with it, whatever
+	// their own time limits say.
+	writeTimeout = time.Second
 )
 
 // ConnectOptions says where the server is and who we are.
@@ -61,6 +65,7 @@ func Connect(o ConnectOptions) (*Client, error) {
 		nats.ReconnectBufSize(-1),
 		nats.PingInterval(pingInterval),
 		nats.MaxPingsOutstanding(maxPings),
+		nats.FlusherTimeout(writeTimeout),
 		nats.DrainTimeout(drainTimeout),
 		nats.RetryOnFailedConnect(o.Wait),
 		nats.ConnectHandler(func(*nats.Conn) { observe("connected", nil) }),

@@ -202,7 +202,8 @@ func closed(tb testing.TB, what string, c <-chan struct{}) {
 type proxy struct {
 	listener net.Listener
 	target   string
-	mute     atomic.Bool // what the server says is lost
+	mute     atomic.Bool  // what the server says is lost
+	deaf     sync.RWMutex // whoever holds it keeps the server from reading
 	wg       sync.WaitGroup
 
 	mu    sync.Mutex
@@ -241,7 +242,13 @@ func (p *proxy) accept() {
 		p.mu.Lock()
 		p.conns[client], p.conns[backend] = true, true
 		p.mu.Unlock()
-		p.wg.Go(func() { p.pump(backend, client, func() bool { return false }) })
+		p.wg.Go(func() {
+			p.pump(backend, client, func() bool {
+				p.deaf.RLock()
+				defer p.deaf.RUnlock()
+				return false
+			})
+		})
 		p.wg.Go(func() { p.pump(client, backend, p.mute.Load) })
 	}
 }

@@ -17,8 +17,8 @@ import (
 	"alipay-notify/internal/events"
 )
 
-// maxTogether bounds the events that are written together: some 120 KB of them
-// fill the library's buffer twice, and more gains nothing.
+// maxTogether bounds the events of a batch: some 120 KB. The library writes them
+// in pieces of its buffer's size, 32 KB; a larger buffer gained nothing.
 const maxTogether = 64
 
 // inbox takes the stream's answers to all publishes of a connection: one
@@ -83,7 +83,7 @@ func newInbox() *inbox {
 // publish sends an event and waits for the stream's answer: until ctx ends, and
 // not longer than timeout, which is context.DeadlineExceeded too. When the
 // connection is lost it does not wait for what will hardly come any more. What
-// nobody waits for any more is not sent.
+// nobody waits for any more when its batch leaves is not sent.
 func (i *inbox) publish(ctx context.Context, e *events.Event, timeout time.Duration) reply {
 	w := waiters.Get().(*waiter) //nolint:forcetypeassert // nothing else is put there
 	w.timer.Reset(timeout)
@@ -125,8 +125,10 @@ func (i *inbox) expect(w *waiter) (uint64, error) {
 	return i.next, nil
 }
 
-// send writes those of a batch that somebody still waits for. The library writes
-// to the socket when it gets to it, which is mostly once for all of them.
+// send writes those of a batch that somebody still waits for now. (Who gives up
+// while they are being written is told that his may be stored.) The library writes
+// to the socket when its buffer is full or when it gets to it, which for a batch of
+// some fifteen events is once.
 func (i *inbox) send(batch []outgoing) {
 	i.mu.Lock()
 	batch = slices.DeleteFunc(batch, func(o outgoing) bool { return i.waiting[o.token] == nil })

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -277,6 +278,43 @@ func TestPublishClosedWhileWaiting(t *testing.T) {
 		t.Errorf("got %v (%s): it is stored", err, fault.KindOf(err))
 	}
 	expect(t, p, event(3), fault.Unavailable, atOnce)
+}
+
+// A server that no longer reads: the library writes with its lock held, for up to
+// a minute by its default, and everybody waited for that, whatever time he had.
+func TestPublishServerStopsReading(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	line := newProxy(t, f.server.Addr().String())
+	c := connect(t, stream.ConnectOptions{URL: line.url()})
+	p := c.NewPublisher()
+	publish(t, p, event(1))
+	line.deaf.Lock()
+	t.Cleanup(line.deaf.Unlock)
+
+	const count = 150 // of 200 KB: more than the sockets between them hold
+	failed := make(chan error, count)
+	for n := range count {
+		go func() {
+			ctx, cancel := context.WithTimeout(t.Context(), 2300*time.Millisecond)
+			defer cancel()
+			e := event(2 + n)
+			e.Data = fmt.Appendf(nil, `{"activity_id":%q,"remark":%q}`, e.Key, strings.Repeat("x", 200<<10))
+			_, err := p.Publish(ctx, e)
+			failed <- err
+		}()
+	}
+	end := time.After(limit / 2)
+	for range count {
+		select {
+		case err := <-failed:
+			if kind := fault.KindOf(err); kind != fault.Uncertain && kind != fault.Unavailable {
+				t.Fatalf("got %v (%s)", err, kind)
+			}
+		case <-end:
+			t.Fatalf("publishes of 2.3 s still wait after %v", limit/2)
+		}
+	}
 }
 
 // The first publish asks which stream it is. A server that does not answer cost
