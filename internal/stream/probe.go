@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -73,20 +74,21 @@ const (
 // a thousand of them would hold every slot: after a few, one at a time is tried
 // and the others are told at once. It is safe for concurrent use.
 type acks struct {
-	mu     sync.Mutex
-	missed int // in a row
-	last   time.Time
-	trial  time.Time // when the next one may be tried
+	missed atomic.Int32 // in a row; changed under mu, read by every publish
+
+	mu    sync.Mutex
+	last  time.Time
+	trial time.Time // when the next one may be tried
 }
 
 // allow tells whether to try, and counts the trial.
 func (a *acks) allow(now time.Time) bool {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if a.missed < silentAfter {
+	if a.missed.Load() < silentAfter {
 		return true
 	}
-	if now.Before(a.trial) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if now.Before(a.trial) && a.missed.Load() >= silentAfter { // an answer may just have come
 		return false
 	}
 	a.trial = now.Add(publishTimeout + trialEvery)
@@ -95,23 +97,26 @@ func (a *acks) allow(now time.Time) bool {
 
 // heard notes that the server answered, whatever it said.
 func (a *acks) heard() {
+	if a.missed.Load() == 0 {
+		return
+	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.missed = 0
+	a.missed.Store(0)
 }
 
 // miss notes that no answer came in time.
 func (a *acks) miss(now time.Time) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.missed++
+	a.missed.Add(1)
 	a.last, a.trial = now, now.Add(trialEvery)
 }
 
 func (a *acks) silent(now time.Time) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return a.missed > 0 && now.Sub(a.last) < silentFor
+	return a.missed.Load() > 0 && now.Sub(a.last) < silentFor
 }
 
 // Silent says that the stream lately took events without saying that it has

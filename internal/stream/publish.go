@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
-	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -31,9 +31,7 @@ const (
 // Publisher stores events on ALIPAY_EVENTS. It is safe for concurrent use.
 type Publisher struct {
 	client *Client
-
-	mu     sync.Mutex
-	broken error // why nothing may be stored, or nil
+	broken atomic.Pointer[error] // why nothing may be stored, or nil
 
 	incarnation incarnation
 	acks        acks
@@ -46,16 +44,19 @@ func (c *Client) NewPublisher() *Publisher { return &Publisher{client: c} }
 // with nil: a stream that is not what the layout says (in memory, say) must not
 // be acknowledged from.
 func (p *Publisher) Suspend(why error) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.broken = why
+	if why == nil {
+		p.broken.Store(nil)
+		return
+	}
+	p.broken.Store(&why)
 }
 
 // Suspended gives the reason of Suspend, or nil.
 func (p *Publisher) Suspended() error {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.broken
+	if why := p.broken.Load(); why != nil {
+		return *why
+	}
+	return nil
 }
 
 // Publish sends the event and waits for the stream's word that it is stored.
@@ -200,15 +201,11 @@ func mark(fingerprint string) string { return fingerprint[:min(16, len(fingerpri
 // harmless: the place that is made of it no longer stands, so that the next
 // delivery publishes again, and the stream knows the message id.
 type incarnation struct {
-	mu      sync.Mutex
-	created int64
+	created atomic.Int64 // Unix nanoseconds; 0 before it is known
 }
 
 func (i *incarnation) known(ctx context.Context, c *Client) (int64, error) {
-	i.mu.Lock()
-	created := i.created
-	i.mu.Unlock()
-	if created != 0 {
+	if created := i.created.Load(); created != 0 {
 		return created, nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, publishTimeout)
@@ -230,8 +227,6 @@ func (i *incarnation) refresh(ctx context.Context, c *Client) (extent, error) {
 	}
 	info := s.CachedInfo()
 	now := extent{created: info.Created.UnixNano(), first: info.State.FirstSeq, last: info.State.LastSeq}
-	i.mu.Lock()
-	i.created = now.created
-	i.mu.Unlock()
+	i.created.Store(now.created)
 	return now, nil
 }
