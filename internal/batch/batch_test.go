@@ -32,8 +32,11 @@ func (s *sends) send(batch []int) {
 	s.left = append(s.left, left{time.Since(s.began), len(batch)})
 	s.all = append(s.all, batch...)
 	s.mu.Unlock()
-	time.Sleep(s.takes)
+	pass(s.takes)
 }
+
+// pass lets time pass in a bubble.
+func pass(d time.Duration) { <-time.After(d) }
 
 func (s *sends) want(t *testing.T, want ...left) {
 	t.Helper()
@@ -62,7 +65,7 @@ func TestAlone(t *testing.T) {
 		for i := range 3 {
 			want = append(want, left{time.Since(to.began), 1})
 			s.Add(i)
-			time.Sleep(200 * time.Microsecond) // it is back by then
+			pass(200 * time.Microsecond) // it is back by then
 		}
 		to.want(t, want...)
 	})
@@ -80,22 +83,22 @@ func TestGather(t *testing.T) {
 		s.Add(0)
 		synctest.Wait()
 		add(s, 1, 10) // while the first is under way
-		time.Sleep(100 * us)
+		pass(100 * us)
 		to.want(t, left{0, 1}, left{100 * us, 10})
 		add(s, 11, 1)
-		time.Sleep(200 * us)
+		pass(200 * us)
 		add(s, 12, 6)
 		to.want(t, left{0, 1}, left{100 * us, 10})
 		add(s, 18, 1)
 		to.want(t, left{0, 1}, left{100 * us, 10}, left{300 * us, 8})
 		add(s, 19, 4) // of 85 % of 8, which is 6
-		time.Sleep(400 * us)
+		pass(400 * us)
 		want := []left{{0, 1}, {100 * us, 10}, {300 * us, 8}, {650 * us, 4}}
 		to.want(t, want...)
-		time.Sleep(100 * us) // the four are back, and nobody waits behind them
+		pass(100 * us) // the four are back, and nobody waits behind them
 		add(s, 23, 2)        // they may be the first of three
 		to.want(t, want...)
-		time.Sleep(250 * us)
+		pass(250 * us)
 		want = append(want, left{1050 * us, 2})
 		to.want(t, want...)
 		for i, v := range to.all {
@@ -103,7 +106,7 @@ func TestGather(t *testing.T) {
 				t.Fatalf("sent %v, want them in order", to.all)
 			}
 		}
-		time.Sleep(time.Second)
+		pass(time.Second)
 	})
 }
 
@@ -117,12 +120,12 @@ func TestGatherForgets(t *testing.T) {
 		to := &sends{began: time.Now(), takes: 100 * us}
 		s := batch.NewSender(batch.Options{Most: 64, Batches: 1}, to.send)
 		add(s, 0, 20)
-		time.Sleep(100 * us)
+		pass(100 * us)
 		synctest.Wait()
-		time.Sleep(1100 * us)
+		pass(1100 * us)
 		s.Add(20)
 		to.want(t, left{0, 20}, left{1200 * us, 1})
-		time.Sleep(time.Second)
+		pass(time.Second)
 	})
 }
 
@@ -136,15 +139,15 @@ func TestGatherAlone(t *testing.T) {
 		to := &sends{began: time.Now(), takes: 50 * us}
 		s := batch.NewSender(batch.Options{Most: 64, Batches: 8, Patience: 100 * us}, to.send)
 		add(s, 0, 20)
-		time.Sleep(60 * us)
+		pass(60 * us)
 		add(s, 20, 1) // gathers for 17
 		synctest.Wait()
-		time.Sleep(140 * us)
+		pass(140 * us)
 		add(s, 21, 1)
 		to.want(t, left{0, 20})
-		time.Sleep(110 * us)
+		pass(110 * us)
 		to.want(t, left{0, 20}, left{310 * us, 2})
-		time.Sleep(time.Second)
+		pass(time.Second)
 	})
 }
 
@@ -158,19 +161,19 @@ func TestPatience(t *testing.T) {
 		s := batch.NewSender(batch.Options{Most: 2, Batches: 2, Patience: 5 * ms}, to.send)
 		s.Add(0)
 		synctest.Wait()
-		time.Sleep(4 * ms)
+		pass(4 * ms)
 		add(s, 1, 2)
 		to.want(t, left{0, 1})
-		time.Sleep(ms)
+		pass(ms)
 		to.want(t, left{0, 1}, left{5 * ms, 2})
-		time.Sleep(10 * ms)
+		pass(10 * ms)
 		add(s, 3, 3) // two are under way
-		time.Sleep(10 * ms)
+		pass(10 * ms)
 		to.want(t, left{0, 1}, left{5 * ms, 2})
 		if n := s.Waiting(); n != 3 {
 			t.Errorf("%d wait, want 3", n)
 		}
-		time.Sleep(3 * time.Second)
+		pass(3 * time.Second)
 		to.want(t, left{0, 1}, left{5 * ms, 2}, left{time.Second, 2}, left{time.Second + 5*ms, 1})
 	})
 }
@@ -187,12 +190,12 @@ func TestLastBehindOneThatHangs(t *testing.T) {
 		s.Add(0)
 		synctest.Wait()
 		for i := range 3 {
-			time.Sleep(4 * ms)
+			pass(4 * ms)
 			s.Add(1 + i)
-			time.Sleep(ms) // five since the one before it
+			pass(ms) // five since the one before it
 		}
 		to.want(t, left{0, 1}, left{5 * ms, 1}, left{10 * ms, 1}, left{15 * ms, 1})
-		time.Sleep(5 * time.Second)
+		pass(5 * time.Second)
 	})
 }
 
