@@ -96,7 +96,7 @@ func TestGather(t *testing.T) {
 		want := []left{{0, 1}, {100 * us, 10}, {300 * us, 8}, {650 * us, 4}}
 		to.want(t, want...)
 		pass(100 * us) // the four are back, and nobody waits behind them
-		add(s, 23, 2)        // they may be the first of three
+		add(s, 23, 2)  // they may be the first of three
 		to.want(t, want...)
 		pass(250 * us)
 		want = append(want, left{1050 * us, 2})
