@@ -91,6 +91,45 @@ func TestLineBufferConcurrently(t *testing.T) {
 	}
 }
 
+// slowDisk writes when it is told to.
+type slowDisk struct {
+	bytes.Buffer
+	begun, resume chan struct{}
+}
+
+func (d *slowDisk) Write(p []byte) (int, error) {
+	d.begun <- struct{}{}
+	<-d.resume
+	return d.Buffer.Write(p)
+}
+
+// Who adds a line does not wait for the disk, until too much waits; and what comes
+// during a write is written behind it.
+func TestLineBufferSlowDisk(t *testing.T) {
+	disk := &slowDisk{begun: make(chan struct{}), resume: make(chan struct{})}
+	b := newLineBuffer(disk)
+	info := func(line string) { b.WriteLevel(zerolog.InfoLevel, []byte(line)) } //nolint:errcheck,gosec // it is a line that waits
+	info("1")
+	<-disk.begun // the timer's
+	info("2")
+	var wg sync.WaitGroup
+	wg.Go(func() { b.WriteLevel(zerolog.WarnLevel, []byte("3")) })                            //nolint:errcheck // a buffer takes it
+	wg.Go(func() { b.WriteLevel(zerolog.InfoLevel, []byte(strings.Repeat("x", logBuffer))) }) //nolint:errcheck // a buffer takes it
+	disk.resume <- struct{}{}
+	go func() {
+		for range disk.begun {
+			disk.resume <- struct{}{}
+		}
+	}()
+	wg.Wait()
+	b.Flush()
+	got := disk.String()
+	if !strings.HasPrefix(got, "12") || strings.Count(got, "3") != 1 || len(got) != 3+logBuffer {
+		t.Errorf("%d bytes, beginning with %.10q", len(got), got)
+	}
+	close(disk.begun)
+}
+
 type brokenPipe struct{}
 
 var errPipe = errors.New("broken pipe")
