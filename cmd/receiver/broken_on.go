@@ -30,7 +30,7 @@ func broken(client redis.UniversalClient, o ingest.Options) ingest.Options {
 // remembers.
 type markFirst struct{ client redis.UniversalClient }
 
-func (m markFirst) Do(ctx context.Context, key, fingerprint string, fn func(context.Context, bool) (string, error)) (place, prior string, err error) {
+func (m markFirst) Do(ctx context.Context, key, fingerprint string, _ ingest.Ahead, fn func(context.Context, bool) (string, error)) (place, prior string, err error) {
 	first, err := m.client.SetNX(ctx, key, fingerprint, 72*time.Hour).Result()
 	if err == nil && !first {
 		return "", fingerprint, nil

@@ -123,6 +123,13 @@ func (s *Sender[T]) Waiting() int {
 	return len(s.waiting)
 }
 
+// Underway is how many batches are being sent, or are about to be, for tests.
+func (s *Sender[T]) Underway() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.underway
+}
+
 // run sends whatever waits, again and again, until nothing does.
 func (s *Sender[T]) run() {
 	var batch []T

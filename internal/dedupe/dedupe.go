@@ -160,9 +160,9 @@ func New(client redis.UniversalClient, o Options) (*Redis, error) {
 	}
 	return &Redis{
 		opts: o, eval: newEvaluator(client, o.Timeout),
-		claims:   operation{claimScript, millis(o.Lease)},
-		commits:  operation{commitScript, millis(o.Retention)},
-		releases: operation{releaseScript, "0"},
+		claims:   operation{claimScript, millis(o.Lease), o.Lease},
+		commits:  operation{commitScript, millis(o.Retention), o.Retention},
+		releases: operation{releaseScript, "0", 0},
 	}, nil
 }
 
@@ -184,10 +184,21 @@ type attempt struct {
 	key         string
 	fingerprint string
 	lease       string // the lease value: nobody else can have made it
+	ahead       Ahead
 
 	asked   bool // Redis answered and the claim is ours
+	begun   bool // and ahead has begun
 	commit  bool // after success, remember it
 	release bool // after failure, remove our claim: it is, or may be, there
+}
+
+// Ahead is what may begin before its caller runs again: a claim's answer comes to
+// another goroutine, and with thirty others.
+type Ahead = interface {
+	// Begin does not block. It is called once the claim is held, from any goroutine.
+	Begin()
+	// Done is closed when there is nothing left to wait for.
+	Done() <-chan struct{}
 }
 
 // Do runs fn for key unless it already ran to success within the retention
@@ -207,11 +218,12 @@ type attempt struct {
 //     ended first.
 //   - any other error is fn's own, unchanged.
 //
-// asked tells fn whether Redis was asked and the claim is held. If fn fails or
-// panics the claim is released even when ctx has ended. If fn succeeds Do never
+// asked tells fn whether Redis was asked and the claim is held. ahead, which may
+// be nil, may have begun then, and only then; fn is run for certain once it has,
+// also when ctx has ended, and deals with one that has not. If fn fails or panics the claim is released even when ctx has ended. If fn succeeds Do never
 // returns an error: the event is stored, and saying otherwise would only make
 // the sender repeat it.
-func (r *Redis) Do(ctx context.Context, key, fingerprint string, fn func(ctx context.Context, asked bool) (place string, err error)) (place, prior string, err error) {
+func (r *Redis) Do(ctx context.Context, key, fingerprint string, ahead Ahead, fn func(ctx context.Context, asked bool) (place string, err error)) (place, prior string, err error) {
 	if !isWord(fingerprint) {
 		return "", "", fault.Errorf(fault.Internal, "fingerprint", "dedupe %s: fingerprint %q is not 1-128 printable bytes without ':'", key, fingerprint)
 	}
@@ -219,21 +231,25 @@ func (r *Redis) Do(ctx context.Context, key, fingerprint string, fn func(ctx con
 	if err := r.settling.wait(ctx, key); err != nil {
 		return "", "", cancelled(key, err)
 	}
-	a := &attempt{key: key, fingerprint: fingerprint, lease: leaseValue(rand.Text(), fingerprint)}
+	a := &attempt{key: key, fingerprint: fingerprint, lease: leaseValue(rand.Text(), fingerprint), ahead: ahead}
 	place, prior, err = r.claim(ctx, a)
 	if prior != "" || err != nil {
 		return place, prior, err
 	}
-	// At this point a crash leaves at most our lease, which ends by itself before
-	// the sender tries again.
-	fault.Point("after-claim")
-	if err := ctx.Err(); err != nil {
-		r.release(ctx, a)
-		return "", "", cancelled(key, err)
+	if !a.begun {
+		afterClaim()
+		if err := ctx.Err(); err != nil {
+			r.release(ctx, a)
+			return "", "", cancelled(key, err)
+		}
 	}
 	place, err = r.run(ctx, a, fn)
 	return place, "", err
 }
+
+// afterClaim is the moment when the claim is held and nothing is under way. A crash
+// leaves at most our lease, which ends by itself before the sender tries again.
+func afterClaim() { fault.Point("after-claim") }
 
 // run calls fn and settles the claim. The release is deferred, and nothing is
 // recovered, so that a panic in fn leaves with its own stack and yet without
@@ -265,14 +281,14 @@ func (r *Redis) run(ctx context.Context, a *attempt, fn func(ctx context.Context
 func (r *Redis) claim(ctx context.Context, a *attempt) (place, prior string, err error) {
 	gone := "" // a commit whose place is gone; our claim may replace exactly this
 	for range maxLooks {
-		found, err := r.call(ctx, call{&r.claims, a.key, a.lease, gone})
+		found, err := r.call(ctx, call{&r.claims, a.key, a.lease, gone, a.ahead})
 		if err != nil {
 			return "", "", r.unanswered(ctx, a, err)
 		}
 		v := found.value
 		switch {
 		case found.done:
-			a.asked, a.commit, a.release = true, true, true
+			a.asked, a.commit, a.release, a.begun = true, true, true, found.begun
 			return "", "", nil
 		case v.kind == unreadable:
 			r.observe(OpClaim, a.key, ErrUnreadable)
@@ -334,7 +350,7 @@ func (r *Redis) Settle(ctx context.Context) error {
 // runs when ctx has ended, too: the sender hanging up is the very case in which
 // the same notification comes again.
 func (r *Redis) commit(ctx context.Context, a *attempt, place string) {
-	c := call{&r.commits, a.key, a.lease, commitValue(a.fingerprint, place)}
+	c := call{&r.commits, a.key, a.lease, commitValue(a.fingerprint, place), nil}
 	if !r.opts.Behind || !r.settling.add(a.key) {
 		found, err := r.call(context.WithoutCancel(ctx), c)
 		r.settled(OpCommit, a, found, err)
@@ -352,7 +368,7 @@ func (r *Redis) release(ctx context.Context, a *attempt) {
 	if !a.release {
 		return
 	}
-	found, err := r.call(context.WithoutCancel(ctx), call{&r.releases, a.key, a.lease, ""})
+	found, err := r.call(context.WithoutCancel(ctx), call{&r.releases, a.key, a.lease, "", nil})
 	r.settled(OpRelease, a, found, err)
 }
 
@@ -388,7 +404,7 @@ func cancelled(key string, cause error) error {
 type Stream struct{}
 
 // Do runs fn with asked=false; see Redis.Do. It never finds anything prior.
-func (Stream) Do(ctx context.Context, _, _ string, fn func(ctx context.Context, asked bool) (place string, err error)) (place, prior string, err error) {
+func (Stream) Do(ctx context.Context, _, _ string, _ Ahead, fn func(ctx context.Context, asked bool) (place string, err error)) (place, prior string, err error) {
 	place, err = fn(ctx, false)
 	return place, "", err
 }

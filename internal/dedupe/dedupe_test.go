@@ -3,6 +3,7 @@ package dedupe_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -61,7 +62,7 @@ func TestNewValidates(t *testing.T) {
 func TestBadFingerprint(t *testing.T) {
 	g := newRig(t, dedupe.Publish, false)
 	for _, fp := range []string{"", "a:b", "a b", "é", strings.Repeat("f", 129)} {
-		_, _, err := g.redis.Do(t.Context(), g.key, fp, func(context.Context, bool) (string, error) { t.Error("fn ran"); return "", nil })
+		_, _, err := g.redis.Do(t.Context(), g.key, fp, nil, func(context.Context, bool) (string, error) { t.Error("fn ran"); return "", nil })
 		if fault.KindOf(err) != fault.Internal {
 			t.Errorf("%q: err = %v, want internal", fp, err)
 		}
@@ -71,7 +72,7 @@ func TestBadFingerprint(t *testing.T) {
 func TestStream(t *testing.T) {
 	var s dedupe.Stream
 	for range 2 {
-		place, prior, err := s.Do(t.Context(), "k", "fp", func(_ context.Context, asked bool) (string, error) {
+		place, prior, err := s.Do(t.Context(), "k", "fp", nil, func(_ context.Context, asked bool) (string, error) {
 			if asked {
 				t.Error("asked, without a Redis")
 			}
@@ -81,7 +82,7 @@ func TestStream(t *testing.T) {
 			t.Errorf("Do = %q, %q, %v", place, prior, err)
 		}
 	}
-	if _, _, err := s.Do(t.Context(), "k", "fp", func(context.Context, bool) (string, error) { return "", errConn }); !errors.Is(err, errConn) {
+	if _, _, err := s.Do(t.Context(), "k", "fp", nil, func(context.Context, bool) (string, error) { return "", errConn }); !errors.Is(err, errConn) {
 		t.Errorf("err = %v, want fn's", err)
 	}
 }
@@ -90,10 +91,10 @@ func TestStream(t *testing.T) {
 func TestLeaseEnds(t *testing.T) {
 	g := newRig(t, dedupe.Publish, false)
 	other := func() (ran bool, err error) {
-		_, _, err = g.redis.Do(t.Context(), g.key, "two", func(context.Context, bool) (string, error) { ran = true; return "second", nil })
+		_, _, err = g.redis.Do(t.Context(), g.key, "two", nil, func(context.Context, bool) (string, error) { ran = true; return "second", nil })
 		return ran, err
 	}
-	_, _, err := g.redis.Do(t.Context(), g.key, "one", func(context.Context, bool) (string, error) {
+	_, _, err := g.redis.Do(t.Context(), g.key, "one", nil, func(context.Context, bool) (string, error) {
 		g.server.FastForward(time.Minute - time.Millisecond)
 		if ran, err := other(); ran || fault.KindOf(err) != fault.InFlight {
 			t.Errorf("before its end: ran %v, err %v", ran, err)
@@ -125,7 +126,7 @@ func TestFlightsShare(t *testing.T) {
 	}
 	dedupe.SetPatience(r, time.Hour)
 	do := func(ctx context.Context, key string) error {
-		_, _, err := r.Do(ctx, key, "fp", func(context.Context, bool) (string, error) { return "p", nil })
+		_, _, err := r.Do(ctx, key, "fp", nil, func(context.Context, bool) (string, error) { return "p", nil })
 		return err
 	}
 	const calls = 101
@@ -179,7 +180,7 @@ func TestFlightsDoNotWaitForALateOne(t *testing.T) {
 		t.Fatal(err)
 	}
 	do := func(key string) error {
-		_, _, err := r.Do(t.Context(), key, "fp", func(context.Context, bool) (string, error) { return "p", nil })
+		_, _, err := r.Do(t.Context(), key, "fp", nil, func(context.Context, bool) (string, error) { return "p", nil })
 		return err
 	}
 	dedupe.SetPatience(r, 0)
@@ -214,8 +215,14 @@ type gate struct {
 
 func (g *gate) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
 	return func(ctx context.Context, cmds []redis.Cmder) error {
-		if args := cmds[0].Args(); dedupe.ScriptName(args) != "" {
-			g.arrived <- args[2].(int) // keys
+		keys := 0
+		for _, c := range cmds {
+			if args := c.Args(); dedupe.ScriptName(args) != "" {
+				keys += dedupe.KeysOf(args)
+			}
+		}
+		if keys > 0 {
+			g.arrived <- keys
 			if g.passed.Add(1) == 1 || !g.first {
 				<-g.open
 			}
@@ -243,27 +250,37 @@ func TestFlightsRefusedTogether(t *testing.T) {
 			t.Fatal(err)
 		}
 		dedupe.SetPatience(r, time.Hour)
+		// First each key is claimed, then it is found to be done: two scripts.
 		const calls = 21
-		errs := make(chan error, calls)
-		for i := range calls {
-			go func() {
-				_, _, err := r.Do(t.Context(), dedupe.Key("2021", strings.Repeat("x", i)), "fp", func(_ context.Context, asked bool) (string, error) {
-					if !asked {
-						return "", errors.New("not asked")
+		for _, prior := range []string{"", "fp"} {
+			gate.open = make(chan struct{})
+			errs := make(chan error, calls)
+			for i := range calls {
+				go func() {
+					_, was, err := r.Do(t.Context(), dedupe.Key("2021", strings.Repeat("x", i)), "fp", nil, func(_ context.Context, asked bool) (string, error) {
+						if !asked {
+							return "", errors.New("not asked")
+						}
+						return "p", nil
+					})
+					if was != prior {
+						err = fmt.Errorf("prior %q, want %q: %w", was, prior, err)
 					}
-					return "p", nil
-				})
-				errs <- err
-			}()
-			if i == 0 {
-				<-gate.arrived
+					errs <- err
+				}()
+				if i == 0 {
+					<-gate.arrived
+				}
 			}
-		}
-		dedupe.WhenWaiting(r, calls-1)
-		close(gate.open)
-		for range calls {
-			if err := <-errs; err != nil {
-				t.Errorf("%s: %v", refusal, err)
+			dedupe.WhenWaiting(r, calls-1)
+			close(gate.open)
+			for range calls {
+				if err := <-errs; err != nil {
+					t.Errorf("%s: %v", refusal, err)
+				}
+			}
+			for len(gate.arrived) > 0 {
+				<-gate.arrived
 			}
 		}
 		for i := range calls {
@@ -287,7 +304,7 @@ func (o *oneKey) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.Proce
 	return func(ctx context.Context, cmds []redis.Cmder) error {
 		var taken []redis.Cmder
 		for _, c := range cmds {
-			if args := c.Args(); dedupe.ScriptName(args) != "" && args[2].(int) > 1 {
+			if args := c.Args(); dedupe.ScriptName(args) != "" && dedupe.KeysOf(args) > 1 {
 				c.SetErr(o.refusal)
 			} else {
 				taken = append(taken, c)
@@ -317,7 +334,7 @@ func BenchmarkDo(b *testing.B) {
 		n := 0
 		for pb.Next() {
 			n++
-			if _, _, err := r.Do(context.Background(), dedupe.Key("2021", string(rune(n%1000))), "fp", fn); err != nil && fault.KindOf(err) != fault.InFlight {
+			if _, _, err := r.Do(context.Background(), dedupe.Key("2021", string(rune(n%1000))), "fp", nil, fn); err != nil && fault.KindOf(err) != fault.InFlight {
 				b.Fatal(err)
 			}
 		}

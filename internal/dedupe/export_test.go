@@ -10,8 +10,12 @@ import (
 	"alipay-notify/internal/batch"
 )
 
-// ScriptName is the Op constant of the script that a command calls, or empty.
+// ScriptName is the Op constant of the script that a command calls, or stands for,
+// or empty.
 func ScriptName(args []any) string {
+	if args[0] == "set" && args[len(args)-1] == "nx" {
+		return OpClaim
+	}
 	if len(args) < 2 || (args[0] != "evalsha" && args[0] != "eval") {
 		return ""
 	}
@@ -29,6 +33,14 @@ func ScriptName(args []any) string {
 		}
 	}
 	return ""
+}
+
+// KeysOf counts the keys of a command that ScriptName has a name for.
+func KeysOf(args []any) int {
+	if args[0] == "set" {
+		return 1
+	}
+	return args[2].(int)
 }
 
 // WithEvalHook is r, telling after before each answer that it waits for.
@@ -80,3 +92,10 @@ func (s *Settling) Wait(ctx context.Context, key string) error { return s.wait(c
 
 // MaxSettling is maxSettling.
 const MaxSettling = maxSettling
+
+// Land returns when no call of r is under way.
+func Land(r *Redis) {
+	for r.eval.(*flights).calls.Underway() > 0 {
+		runtime.Gosched()
+	}
+}

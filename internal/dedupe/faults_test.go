@@ -170,7 +170,7 @@ func TestFaults(t *testing.T) {
 func testFault(g *rig, op string, m mode, policy dedupe.Policy, fnErr error) {
 	g.breaker.set(op, m)
 	ran, asked := false, false
-	place, prior, err := g.redis.Do(g.Context(), g.key, "fp", func(_ context.Context, a bool) (string, error) {
+	place, prior, err := g.redis.Do(g.Context(), g.key, "fp", nil, func(_ context.Context, a bool) (string, error) {
 		ran, asked = true, a
 		return "p", fnErr
 	})
@@ -200,7 +200,7 @@ func testFault(g *rig, op string, m mode, policy dedupe.Policy, fnErr error) {
 	}
 
 	again := func() (ran bool, prior string, err error) {
-		_, prior, err = g.redis.Do(g.Context(), g.key, "fp", func(context.Context, bool) (string, error) { ran = true; return "p", nil })
+		_, prior, err = g.redis.Do(g.Context(), g.key, "fp", nil, func(context.Context, bool) (string, error) { ran = true; return "p", nil })
 		return ran, prior, err
 	}
 	ran, prior, err = again()
@@ -233,7 +233,7 @@ func TestCancelledClaim(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		g.breaker.set(dedupe.OpClaim, mode{happens: happens, err: errConn})
 		g.redis = dedupe.WithEvalHook(g.redis, func(string) { cancel() })
-		_, prior, err := g.redis.Do(ctx, g.key, "fp", func(context.Context, bool) (string, error) {
+		_, prior, err := g.redis.Do(ctx, g.key, "fp", nil, func(context.Context, bool) (string, error) {
 			t.Error("fn ran")
 			return "", nil
 		})
@@ -265,7 +265,7 @@ func TestClaimRepeatedByClient(t *testing.T) {
 	}
 	for _, fnErr := range []error{errConn, nil} {
 		asked := false
-		_, prior, err := r.Do(t.Context(), g.key, "fp", func(_ context.Context, a bool) (string, error) { asked = a; return "p", fnErr })
+		_, prior, err := r.Do(t.Context(), g.key, "fp", nil, func(_ context.Context, a bool) (string, error) { asked = a; return "p", fnErr })
 		if !asked || prior != "" || !errors.Is(err, fnErr) {
 			t.Errorf("asked %v, prior %q, err %v; want fn's outcome under a claim", asked, prior, err)
 		}
@@ -292,7 +292,7 @@ func (*repeater) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.Proce
 func TestRedisAway(t *testing.T) {
 	g := newRig(t, dedupe.Publish, false)
 	g.server.Close()
-	place, _, err := g.redis.Do(t.Context(), g.key, "fp", func(_ context.Context, asked bool) (string, error) {
+	place, _, err := g.redis.Do(t.Context(), g.key, "fp", nil, func(_ context.Context, asked bool) (string, error) {
 		if asked {
 			t.Error("asked, of a server that is not there")
 		}
@@ -324,7 +324,7 @@ func TestRefusedLogin(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, _, err = r.Do(t.Context(), "k", "fp", func(context.Context, bool) (string, error) { t.Error("fn ran"); return "", nil })
+		_, _, err = r.Do(t.Context(), "k", "fp", nil, func(context.Context, bool) (string, error) { t.Error("fn ran"); return "", nil })
 		if _, refused := errors.AsType[redis.Error](err); !refused || fault.KindOf(err) != fault.Unavailable {
 			t.Errorf("%s: err = %v, want the server's refusal, as unavailable", url, err)
 		}

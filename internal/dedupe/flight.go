@@ -46,6 +46,11 @@ func (e alone) eval(ctx context.Context, c call) (any, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, e.timeout, e.late)
 	defer cancel()
 	c.depart()
+	if c.simple() {
+		if free, err := e.client.SetNX(ctx, c.key, c.lease, c.op.ttl).Result(); free || err != nil {
+			return claimed, err
+		}
+	}
 	reply, err := c.op.script.Run(ctx, e.client, []string{c.key}, c.op.expiry, c.lease, c.other).Result()
 	if said, ok := reply.([]any); ok && err == nil && len(said) == 1 {
 		return said[0], nil
@@ -100,7 +105,8 @@ func newFlights(client *redis.Client, timeout time.Duration, late error) *flight
 }
 
 // passenger is one call. Who changes the state from waiting owns it: the flight,
-// which then brings the outcome, or the caller, who leaves.
+// which then brings the outcome, or the caller, who leaves. Where something waits
+// for the outcome (call.ahead), the caller may leave until that begins.
 type passenger struct {
 	call
 
@@ -115,6 +121,7 @@ type passenger struct {
 const (
 	stateWaiting int32 = iota
 	stateAboard
+	stateBegun
 	stateLeft
 )
 
@@ -131,13 +138,20 @@ func (f *flights) eval(ctx context.Context, c call) (any, error) {
 	p.state.Store(stateWaiting)
 	p.timer.Reset(f.timeout)
 	f.calls.Add(p)
+	var ahead <-chan struct{}
+	if c.ahead != nil {
+		ahead = c.ahead.Done()
+	}
 	var why error
 	select {
+	case <-ahead: // so it has begun; meanwhile there was nothing to wake up for
+		p.timer.Stop()
+		p.recycle()
+		return begun{}, nil
 	case <-p.done:
 		p.timer.Stop()
 		reply, err := p.reply, p.err
-		p.call, p.reply, p.err = call{}, nil, nil
-		passengers.Put(p)
+		p.recycle()
 		return reply, err
 	case <-p.timer.C:
 		why = f.late
@@ -149,7 +163,16 @@ func (f *flights) eval(ctx context.Context, c call) (any, error) {
 	if p.state.CompareAndSwap(stateWaiting, stateLeft) {
 		return nil, fmt.Errorf("%w: %w", errNotSent, why)
 	}
+	if !p.state.CompareAndSwap(stateAboard, stateLeft) {
+		return begun{}, nil
+	}
 	return nil, why
+}
+
+// recycle gives a passenger back that nobody else knows any more.
+func (p *passenger) recycle() {
+	p.call, p.reply, p.err = call{}, nil, nil
+	passengers.Put(p)
 }
 
 func (f *flights) send(c call, landed func(any, error)) {
@@ -175,23 +198,45 @@ func (f *flights) fly(calls []*passenger) {
 	defer cancel()
 	f.carry(ctx, aboard)
 	for _, p := range aboard {
-		if p.to != nil {
-			p.to(p.reply, p.err)
-		} else {
-			p.done <- struct{}{}
-		}
+		p.arrive()
 	}
 }
 
-// carry brings the calls to the server: together first, then by source those
-// that it does not know yet (it is new, or was restarted), then one by one those
-// that it refused together, so that each gets an answer of its own.
+// arrive brings the outcome. What waits for a claim begins here, in the batch in
+// which the claims were made; its caller sleeps on until that is done.
+func (p *passenger) arrive() {
+	ahead := p.ahead
+	switch {
+	case p.to != nil:
+		p.to(p.reply, p.err)
+	case ahead == nil || p.err != nil || p.reply != any(claimed):
+		p.done <- struct{}{}
+	case p.state.CompareAndSwap(stateAboard, stateBegun):
+		afterClaim()
+		ahead.Begin()
+	}
+}
+
+// carry brings the calls to the server: together first, and claims in the simplest
+// way; then by script those whose key was not free, and by source those that it
+// does not know yet (it is new, or was restarted), then one by one those that it
+// refused together, so that each gets an answer of its own.
 func (f *flights) carry(ctx context.Context, aboard []*passenger) {
+	var claims, others []*passenger
 	for _, p := range aboard {
 		p.depart()
+		if p.simple() {
+			claims = append(claims, p)
+		} else {
+			others = append(others, p)
+		}
 	}
-	groups := groupByScript(aboard, f.single.Load())
-	f.pipeline(ctx, groups, (*redis.Script).EvalSha)
+	groups := groupByScript(others, f.single.Load())
+	if taken := f.pipeline(ctx, claims, groups, (*redis.Script).EvalSha); len(taken) > 0 {
+		more := groupByScript(taken, f.single.Load())
+		f.pipeline(ctx, nil, more, (*redis.Script).EvalSha)
+		groups = append(groups, more...)
+	}
 	var unknown, apart []group
 	for _, g := range groups {
 		switch err := g[0].err; {
@@ -201,13 +246,13 @@ func (f *flights) carry(ctx context.Context, aboard []*passenger) {
 			apart = append(apart, f.takeApart(g)...)
 		}
 	}
-	f.pipeline(ctx, unknown, (*redis.Script).Eval)
+	f.pipeline(ctx, nil, unknown, (*redis.Script).Eval)
 	for _, g := range unknown {
 		if len(g) > 1 && refused(g[0].err) {
 			apart = append(apart, f.takeApart(g)...)
 		}
 	}
-	f.pipeline(ctx, apart, (*redis.Script).Eval)
+	f.pipeline(ctx, nil, apart, (*redis.Script).Eval)
 }
 
 // takeApart makes a group of each call of one that was refused. Where several
@@ -240,12 +285,17 @@ next:
 	return groups
 }
 
-// pipeline runs each group as one command, all of them in one round trip.
-func (f *flights) pipeline(ctx context.Context, groups []group, run func(*redis.Script, context.Context, redis.Scripter, []string, ...any) *redis.Cmd) {
-	if len(groups) == 0 {
-		return
+// pipeline claims keys, each with a command of its own, and runs each group as one
+// command, all in one round trip. It gives the claims whose keys were not free.
+func (f *flights) pipeline(ctx context.Context, claims []*passenger, groups []group, run func(*redis.Script, context.Context, redis.Scripter, []string, ...any) *redis.Cmd) (taken []*passenger) {
+	if len(claims)+len(groups) == 0 {
+		return nil
 	}
 	pipe := f.client.Pipeline()
+	sets := make([]*redis.BoolCmd, len(claims))
+	for i, p := range claims {
+		sets[i] = pipe.SetNX(ctx, p.key, p.lease, p.op.ttl)
+	}
 	cmds := make([]*redis.Cmd, len(groups))
 	for i, g := range groups {
 		keys, args := make([]string, len(g)), make([]any, 1, 1+2*len(g))
@@ -255,16 +305,28 @@ func (f *flights) pipeline(ctx context.Context, groups []group, run func(*redis.
 		}
 		cmds[i] = run(g[0].op.script, ctx, pipe, keys, args...)
 	}
+	// Each command has an error of its own, but when the server refuses the
+	// connection itself (NOAUTH, WRONGPASS) the client marks none of them: claims
+	// look as if they were taken then, and it is said when their script is run.
 	_, failed := pipe.Exec(ctx)
+	for i, p := range claims {
+		switch free, err := sets[i].Result(); {
+		case err != nil:
+			p.err = err
+		case free:
+			p.reply = claimed
+		default:
+			taken = append(taken, p)
+		}
+	}
 	for i, g := range groups {
 		reply, err := cmds[i].Result()
 		if reply == nil && err == nil {
-			// Each command has an error of its own, but when the server refuses the
-			// connection itself (NOAUTH, WRONGPASS) the client marks none of them.
 			err = failed
 		}
 		g.land(reply, err)
 	}
+	return taken
 }
 
 // land gives each call its part of the answer.

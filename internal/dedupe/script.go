@@ -92,10 +92,11 @@ var (
 ` + sayEach)
 )
 
-// operation is a script with the expiry that it sets.
+// operation is a script with the expiry that it sets, once as the scripts take it.
 type operation struct {
 	script *redis.Script
 	expiry string
+	ttl    time.Duration
 }
 
 // call is one step of the protocol on one key.
@@ -103,11 +104,24 @@ type call struct {
 	op           *operation
 	key          string
 	lease, other string
+	ahead        Ahead // of a claim, or nil
 }
+
+// simple tells whether SET ... NX may do: nearly every claim finds its key free,
+// and a script costs Redis half as much again. Where the key is not free, that says
+// nothing yet, and the script is asked.
+func (c *call) simple() bool { return c.op.script == claimScript && c.other == "" }
+
+// claimed is the answer of a step that was done.
+const claimed = int64(1)
+
+// begun is claimed, where what waited for the claim has begun.
+type begun struct{}
 
 // answer is what a script said of a key.
 type answer struct {
 	done  bool   // the key is as the script wants it
+	begun bool   // and call.ahead has begun
 	raw   string // otherwise what is there,
 	value value  // decoded
 }
@@ -126,7 +140,9 @@ func newAnswer(reply any, err error) (answer, error) {
 	}
 	switch reply := reply.(type) {
 	case int64:
-		return answer{done: reply == 1}, nil
+		return answer{done: reply == claimed}, nil
+	case begun:
+		return answer{done: true, begun: true}, nil
 	case string:
 		return answer{raw: reply, value: decodeValue(reply)}, nil
 	case error:

@@ -46,7 +46,7 @@ func TestCommitBehind(t *testing.T) {
 		t.Fatal(err)
 	}
 	do := func(ctx context.Context) (place, prior string, err error) {
-		return r.Do(ctx, g.key, "fp", func(context.Context, bool) (string, error) { return "p", nil })
+		return r.Do(ctx, g.key, "fp", nil, func(context.Context, bool) (string, error) { return "p", nil })
 	}
 	if place, prior, err := do(t.Context()); place != "p" || prior != "" || err != nil {
 		t.Fatalf("Do = %q, %q, %v", place, prior, err)

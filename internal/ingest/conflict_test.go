@@ -121,7 +121,7 @@ func TestIngestUnasked(t *testing.T) {
 // stubborn is a store that knows every id with content that nobody sends.
 type stubborn struct{}
 
-func (stubborn) Do(context.Context, string, string, func(context.Context, bool) (string, error)) (place, prior string, err error) {
+func (stubborn) Do(context.Context, string, string, ingest.Ahead, func(context.Context, bool) (string, error)) (place, prior string, err error) {
 	return "1/1", strings.Repeat("0", 64), nil
 }
 

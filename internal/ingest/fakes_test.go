@@ -12,6 +12,7 @@ import (
 
 	"alipay-notify/internal/events"
 	"alipay-notify/internal/fault"
+	"alipay-notify/internal/ingest"
 	"alipay-notify/internal/verify"
 )
 
@@ -105,6 +106,38 @@ func (s *fakeStream) Publish(ctx context.Context, e events.Event) (events.Receip
 		return events.Receipt{}, errMishap
 	}
 	return s.store(e), nil
+}
+
+// inSteps is the stream for who begins to publish before he waits for it.
+type inSteps struct{ *fakeStream }
+
+func (s inSteps) Prepare(ctx context.Context, e *events.Event) ingest.Sending {
+	return &step{publish: func() (events.Receipt, error) { return s.Publish(ctx, *e) }, done: make(chan struct{})}
+}
+
+type step struct {
+	publish func() (events.Receipt, error)
+	once    sync.Once
+	done    chan struct{}
+	receipt events.Receipt
+	err     error
+}
+
+func (s *step) Begin() {
+	s.once.Do(func() {
+		go func() {
+			defer close(s.done)
+			s.receipt, s.err = s.publish()
+		}()
+	})
+}
+
+func (s *step) Done() <-chan struct{} { return s.done }
+
+func (s *step) Wait(context.Context) (events.Receipt, error) {
+	s.Begin()
+	<-s.done
+	return s.receipt, s.err
 }
 
 func (s *fakeStream) Fingerprint(ctx context.Context, sequence uint64) (string, error) {
@@ -245,7 +278,7 @@ func newFakeOnce(m *mishaps, holds func(context.Context, string) (bool, error)) 
 	return &fakeOnce{mishaps: m, holds: holds, keys: make(map[string]entry)}
 }
 
-func (o *fakeOnce) Do(ctx context.Context, key, fingerprint string, fn func(context.Context, bool) (string, error)) (place, prior string, err error) {
+func (o *fakeOnce) Do(ctx context.Context, key, fingerprint string, ahead ingest.Ahead, fn func(context.Context, bool) (string, error)) (place, prior string, err error) {
 	o.mu.Lock()
 	o.called++
 	o.last++
@@ -260,6 +293,9 @@ func (o *fakeOnce) Do(ctx context.Context, key, fingerprint string, fn func(cont
 	}
 	if found.fingerprint != "" {
 		return found.place, found.fingerprint, nil
+	}
+	if asked && ahead != nil {
+		ahead.Begin()
 	}
 	stored := false
 	defer func() {

@@ -87,10 +87,14 @@ func TestIngestFaults(t *testing.T) {
 		newOnce func(*harness) once
 		hangs   bool // the test has the time to wait for what hangs
 		leases  bool
+		steps   bool // publishing begins with the claim
 	}{
-		{"a fake store", func(h *harness) once { return newFakeOnce(h.mishaps, h.stream.holds) }, true, true},
-		{"Redis", newRedisOnce, false, true},
-		{"no store", func(*harness) once { return streamOnce{} }, true, false},
+		{"a fake store", func(h *harness) once { return newFakeOnce(h.mishaps, h.stream.holds) }, true, true, false},
+		{"a fake store, in steps", func(h *harness) once { return newFakeOnce(h.mishaps, h.stream.holds) }, true, true, true},
+		{"Redis", newRedisOnce, false, true, false},
+		{"Redis, in steps", newRedisOnce, false, true, true},
+		{"no store", func(*harness) once { return streamOnce{} }, true, false, false},
+		{"no store, in steps", func(*harness) once { return streamOnce{} }, true, false, true},
 	}
 	for _, v := range variants {
 		for _, tt := range faultTests {
@@ -102,6 +106,9 @@ func TestIngestFaults(t *testing.T) {
 					t.Parallel()
 					run := func(t *testing.T) {
 						h := newHarnessOn(t, v.newOnce)
+						if v.steps {
+							h.publishTo(inSteps{h.stream})
+						}
 						h.mishaps.arm(tt.armed)
 						h.play(plan, tt.first, tt.again)
 					}

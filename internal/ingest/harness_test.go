@@ -89,11 +89,16 @@ func newHarnessOn(tb testing.TB, newOnce func(*harness) once) *harness {
 	h.app = ingest.App{ID: alipaytest.DefaultAppID, Verifier: newVerifier(tb, testKey(tb, alipayKey).PublicPEM())}
 	h.stream = newStream(tb, h.mishaps, h.app.Verifier)
 	h.once = newOnce(h)
+	h.publishTo(h.stream)
+	return h
+}
+
+// publishTo makes the pipeline, anew, with this publisher.
+func (h *harness) publishTo(p ingest.Publisher) {
 	h.pipeline = ingest.New(ingest.Options{
-		Once: h.once, Key: dedupe.Key, Publisher: h.stream, MaxSignedAge: 72 * time.Hour,
+		Once: h.once, Key: dedupe.Key, Publisher: p, MaxSignedAge: 72 * time.Hour,
 		Now: func() time.Time { return h.now },
 	}, h.app)
-	return h
 }
 
 // notification makes one that is the same in every run but for its signature.
@@ -242,11 +247,11 @@ func newRedisOnce(h *harness) once {
 	return &redisOnce{Redis: r, tb: h.TB, server: server}
 }
 
-func (o *redisOnce) Do(ctx context.Context, key, fingerprint string, fn func(context.Context, bool) (string, error)) (place, prior string, err error) {
+func (o *redisOnce) Do(ctx context.Context, key, fingerprint string, ahead ingest.Ahead, fn func(context.Context, bool) (string, error)) (place, prior string, err error) {
 	o.mu.Lock()
 	o.called++
 	o.mu.Unlock()
-	return o.Redis.Do(ctx, key, fingerprint, fn)
+	return o.Redis.Do(ctx, key, fingerprint, ahead, fn)
 }
 
 func (o *redisOnce) expire() { o.server.FastForward(leaseTime + time.Second) }
@@ -286,6 +291,8 @@ func (k hook) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessP
 // call by digest counts, and only where no commit is taken over.
 func scriptOf(args []any) string {
 	switch {
+	case args[0] == "set": // the simplest of claims
+		return opClaim
 	case args[0] != "evalsha":
 		return ""
 	case args[4] == "0": // it sets no expiry

@@ -28,8 +28,30 @@ type Once interface {
 	//   prior, fault.InFlight: another holder is at work;
 	//   no prior, fault.Unavailable: the store did not answer and fn did not run.
 	// asked tells fn whether the store holds the claim. If fn fails the claim is
-	// released even when ctx has ended; if fn succeeds Do returns no error.
-	Do(ctx context.Context, key, fingerprint string, fn func(ctx context.Context, asked bool) (place string, err error)) (place, prior string, err error)
+	// released even when ctx has ended; if fn succeeds Do returns no error. ahead,
+	// which may be nil, may be begun once the claim is held, and then fn is run for
+	// certain.
+	Do(ctx context.Context, key, fingerprint string, ahead Ahead, fn func(ctx context.Context, asked bool) (place string, err error)) (place, prior string, err error)
+}
+
+// Ahead is work that can begin before whoever wants it runs again.
+type Ahead = interface {
+	Begin()                // once, however often it is called; it does not block
+	Done() <-chan struct{} // closed when there is nothing left to wait for
+}
+
+// Sending is a publish in steps. Wait begins where that was not done yet, and is
+// then what Publisher.Publish is.
+type Sending = interface {
+	Begin()
+	Done() <-chan struct{}
+	Wait(ctx context.Context) (events.Receipt, error)
+}
+
+// Preparer is a Publisher that can publish in steps. Prepare sends nothing, and
+// the event is not changed once its sending has begun.
+type Preparer interface {
+	Prepare(ctx context.Context, e *events.Event) Sending
 }
 
 // Publisher stores events.

@@ -30,14 +30,23 @@ func (p *Pipeline) store(ctx context.Context, e events.Event, res *Result) {
 }
 
 func (p *Pipeline) storeOnce(ctx context.Context, e events.Event, res *Result) error {
-	var receipt events.Receipt
-	_, prior, err := p.once.Do(ctx, p.key(e.AppID, e.ID), e.Fingerprint, func(ctx context.Context, asked bool) (string, error) {
+	var (
+		receipt events.Receipt
+		sending Sending
+		ahead   Ahead
+	)
+	if preparer, ok := p.publisher.(Preparer); ok {
+		sending = preparer.Prepare(ctx, &e)
+		ahead = sending
+	}
+	_, prior, err := p.once.Do(ctx, p.key(e.AppID, e.ID), e.Fingerprint, ahead, func(ctx context.Context, asked bool) (string, error) {
 		// If we die here the claim is left, and runs out before Alipay's first
 		// retry; that delivery is handled afresh.
-		e.Unasked = !asked
-		res.Unasked = e.Unasked
+		if !asked { // so nothing has begun
+			e.Unasked, res.Unasked = true, true
+		}
 		var err error
-		receipt, err = p.publish(ctx, e)
+		receipt, err = p.publish(ctx, &e, sending)
 		// At this point the event is stored (or err says that it is not, or may
 		// be). If we die before Do commits, the next delivery publishes again,
 		// and the stream knows the message id.
@@ -60,9 +69,15 @@ func (p *Pipeline) storeOnce(ctx context.Context, e events.Event, res *Result) e
 
 // publish stores the event. When the stream says that it has the message id
 // already, the stored content is compared: only the same content is the same
-// notification.
-func (p *Pipeline) publish(ctx context.Context, e events.Event) (events.Receipt, error) {
-	receipt, err := p.publisher.Publish(ctx, e)
+// notification. sending is nil where the publisher does it all in one step.
+func (p *Pipeline) publish(ctx context.Context, e *events.Event, sending Sending) (events.Receipt, error) {
+	var receipt events.Receipt
+	var err error
+	if sending != nil {
+		receipt, err = sending.Wait(ctx)
+	} else {
+		receipt, err = p.publisher.Publish(ctx, *e)
+	}
 	if err != nil || !receipt.Duplicate {
 		return receipt, err
 	}

@@ -39,7 +39,11 @@ var ParseAck = parseAck
 
 // PublishAcked is a publish without a Publisher's checks before it.
 func (c *Client) PublishAcked(ctx context.Context, e events.Event, timeout time.Duration) (jetstream.PubAck, error) {
-	got := c.acks.publish(ctx, &e, timeout)
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	s := &sending{event: &e, done: make(chan struct{})}
+	c.acks.begin(s)
+	got := c.acks.wait(ctx, s)
 	return got.ack, got.err
 }
 

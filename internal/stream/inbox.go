@@ -8,13 +8,11 @@ import (
 	"slices"
 	"strconv"
 	"sync"
-	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"alipay-notify/internal/batch"
-	"alipay-notify/internal/events"
 )
 
 // maxTogether bounds the events of a batch: some 120 KB. The library writes them
@@ -37,25 +35,12 @@ type inbox struct {
 	mu       sync.Mutex
 	sub      *nats.Subscription // nil before the first publish
 	next     uint64
-	waiting  map[uint64]*waiter
-	outgoing *batch.Sender[outgoing]
+	waiting  map[uint64]*sending
+	outgoing *batch.Sender[*sending]
 
 	// The sender's, of which there is one at a time.
 	msg    nats.Msg
 	values []string
-}
-
-// waiter waits for one answer. Whoever takes it out of the inbox's table owns it
-// then and may send, once, so that it can be used again.
-type waiter struct {
-	answer chan reply // of one
-	timer  *time.Timer
-}
-
-// outgoing is an event that somebody waits to have sent.
-type outgoing struct {
-	token uint64
-	event *events.Event
 }
 
 // reply is what came, or why nothing did.
@@ -65,85 +50,77 @@ type reply struct {
 	came bool // the server has said it
 }
 
-var waiters = sync.Pool{New: func() any {
-	w := &waiter{answer: make(chan reply, 1), timer: time.NewTimer(time.Hour)}
-	w.timer.Stop()
-	return w
-}}
-
 func newInbox() *inbox {
 	i := &inbox{
-		prefix: nats.NewInbox() + ".", waiting: make(map[uint64]*waiter),
+		prefix: nats.NewInbox() + ".", waiting: make(map[uint64]*sending),
 		msg: nats.Msg{Header: make(nats.Header)},
 	}
 	i.outgoing = batch.NewSender(batch.Options{Most: maxTogether, Batches: 1}, i.send)
 	return i
 }
 
-// publish sends an event and waits for the stream's answer: until ctx ends, and
-// not longer than timeout, which is context.DeadlineExceeded too. When the
-// connection is lost it does not wait for what will hardly come any more. What
-// nobody waits for any more when its batch leaves is not sent.
-func (i *inbox) publish(ctx context.Context, e *events.Event, timeout time.Duration) reply {
-	w := waiters.Get().(*waiter) //nolint:forcetypeassert // nothing else is put there
-	w.timer.Reset(timeout)
-	token, err := i.expect(w)
-	if err != nil {
-		return reply{err: err}
+// begin has an event sent with those that come at the same moment, and waits for
+// nothing.
+func (i *inbox) begin(s *sending) {
+	if err := i.expect(s); err != nil {
+		s.end(reply{err: err})
+		return
 	}
-	i.outgoing.Add(outgoing{token, e})
-	var got reply
-	select {
-	case got = <-w.answer:
-		token = 0
-	case <-w.timer.C:
-		got.err = context.DeadlineExceeded
-	case <-ctx.Done():
-		got.err = ctx.Err()
-	}
-	if token != 0 && i.take(token) == nil {
-		got = <-w.answer // it is being brought at this very moment
-	}
-	w.timer.Stop()
-	waiters.Put(w)
-	return got
+	i.outgoing.Add(s)
 }
 
-// expect enters w into the table under a new token, never 0.
-func (i *inbox) expect(w *waiter) (uint64, error) {
+// wait waits for the answer to what was begun, until ctx ends. When the
+// connection is lost it does not wait for what will hardly come any more. What
+// nobody waits for any more when its batch leaves is not sent.
+func (i *inbox) wait(ctx context.Context, s *sending) reply {
+	select {
+	case <-s.done:
+		return s.got
+	case <-ctx.Done():
+	}
+	if i.take(s.token) == nil {
+		<-s.done // it is being brought at this very moment
+		return s.got
+	}
+	return reply{err: ctx.Err()}
+}
+
+// expect enters s into the table under a new token, never 0.
+func (i *inbox) expect(s *sending) error {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	if i.sub == nil {
 		sub, err := i.conn.Subscribe(i.prefix+"*", i.deliver)
 		if err != nil {
-			return 0, err
+			return err
 		}
 		i.sub = sub
 	}
 	i.next++
-	i.waiting[i.next] = w
-	return i.next, nil
+	s.token = i.next
+	i.waiting[s.token] = s
+	return nil
 }
 
 // send writes those of a batch that somebody still waits for now. (Who gives up
 // while they are being written is told that his may be stored.) The library writes
 // to the socket when its buffer is full or when it gets to it, which for a batch of
 // some fifteen events is once.
-func (i *inbox) send(batch []outgoing) {
+func (i *inbox) send(batch []*sending) {
 	i.mu.Lock()
-	batch = slices.DeleteFunc(batch, func(o outgoing) bool { return i.waiting[o.token] == nil })
+	batch = slices.DeleteFunc(batch, func(s *sending) bool { return i.waiting[s.token] == nil })
 	i.mu.Unlock()
-	for _, o := range batch {
-		i.write(o)
+	for _, s := range batch {
+		i.write(s)
 	}
 }
 
 // write hands one event to the connection.
-func (i *inbox) write(o outgoing) {
-	i.msg.Subject, i.msg.Data, i.msg.Reply = o.event.Subject, o.event.Data, i.prefix+strconv.FormatUint(o.token, 36)
+func (i *inbox) write(s *sending) {
+	i.msg.Subject, i.msg.Data, i.msg.Reply = s.event.Subject, s.event.Data, i.prefix+strconv.FormatUint(s.token, 36)
 	clear(i.msg.Header)
 	i.values = i.values[:0]
-	err := o.event.EachHeader(func(name, value string) {
+	err := s.event.EachHeader(func(name, value string) {
 		i.values = append(i.values, value)
 		n := len(i.values)
 		i.msg.Header[name] = i.values[n-1 : n : n]
@@ -154,18 +131,19 @@ func (i *inbox) write(o outgoing) {
 	if err == nil {
 		return
 	}
-	if w := i.take(o.token); w != nil {
-		w.answer <- reply{err: err}
+	if s = i.take(s.token); s != nil {
+		s.end(reply{err: err})
 	}
 }
 
-// take takes a waiter out of the table, or gives nil when somebody else did.
-func (i *inbox) take(token uint64) *waiter {
+// take takes what waits out of the table, or gives nil when somebody else did.
+// Whoever gets it may end it.
+func (i *inbox) take(token uint64) *sending {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	w := i.waiting[token]
+	s := i.waiting[token]
 	delete(i.waiting, token)
-	return w
+	return s
 }
 
 // deliver brings an answer to whoever waits for it.
@@ -174,9 +152,9 @@ func (i *inbox) deliver(m *nats.Msg) {
 	if err != nil {
 		return // not an answer to us
 	}
-	if w := i.take(token); w != nil {
+	if s := i.take(token); s != nil {
 		ack, err := parseAck(m)
-		w.answer <- reply{ack, err, true}
+		s.end(reply{ack, err, true})
 	}
 }
 
@@ -186,9 +164,9 @@ func (i *inbox) deliver(m *nats.Msg) {
 func (i *inbox) fail(why error) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	for token, w := range i.waiting {
+	for token, s := range i.waiting {
 		delete(i.waiting, token)
-		w.answer <- reply{err: why}
+		s.end(reply{err: why})
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -59,7 +60,8 @@ func (p *Publisher) Suspended() error {
 	return nil
 }
 
-// Publish sends the event and waits for the stream's word that it is stored.
+// Publish sends the event and waits for the stream's word that it is stored, two
+// seconds at the most.
 //
 //   - no error: it is stored, now or (Duplicate) before;
 //   - fault.Unavailable: it was not sent, or the server refused it;
@@ -67,25 +69,85 @@ func (p *Publisher) Suspended() error {
 //   - fault.TooLarge: the server will never take it;
 //   - fault.Uncertain: it was sent and no answer came, so it may be stored.
 func (p *Publisher) Publish(ctx context.Context, e events.Event) (events.Receipt, error) {
-	if err := p.Suspended(); err != nil {
-		return events.Receipt{}, fault.Errorf(fault.Unavailable, "layout", "%w", err)
+	ctx, cancel := context.WithTimeout(ctx, publishTimeout)
+	defer cancel()
+	return p.Prepare(ctx, &e).Wait(ctx)
+}
+
+// Prepare is Publish in steps. It sends nothing yet. Begin sends, does not block,
+// and is done once however often it is called; Done is closed when there is
+// nothing left to wait for; Wait begins where that was not done yet, and ends as
+// Publish does, or with ctx. Each may be called from any goroutine. The event is
+// not changed after Begin.
+func (p *Publisher) Prepare(ctx context.Context, e *events.Event) interface {
+	Begin()
+	Done() <-chan struct{}
+	Wait(ctx context.Context) (events.Receipt, error)
+} {
+	s := &sending{publisher: p, event: e, done: make(chan struct{})}
+	s.created, s.unprepared = p.incarnation.known(ctx, p.client)
+	return s
+}
+
+// sending is one event on its way, and what becomes of it.
+type sending struct {
+	publisher  *Publisher
+	event      *events.Event
+	created    int64 // of the stream
+	unprepared error // why that is not known
+
+	once  sync.Once
+	token uint64 // under which it waits in the inbox
+	done  chan struct{}
+	got   reply // before done is closed
+}
+
+func (s *sending) Begin() { s.once.Do(s.begin) }
+
+func (s *sending) Done() <-chan struct{} { return s.done }
+
+// begin sends, unless it is known already that that is of no use.
+func (s *sending) begin() {
+	if err := s.ready(); err != nil {
+		s.end(reply{err: err})
+		return
 	}
-	if err := e.CheckSize(); err != nil {
-		return events.Receipt{}, err
+	s.publisher.client.acks.begin(s)
+}
+
+func (s *sending) ready() error {
+	p := s.publisher
+	if err := p.Suspended(); err != nil {
+		return fault.Errorf(fault.Unavailable, "layout", "%w", err)
+	}
+	if err := s.event.CheckSize(); err != nil {
+		return err
 	}
 	// What is sent while the connection is down would wait in a buffer and be
 	// stored after we have said that it was not.
 	if !p.client.Connected() {
-		return events.Receipt{}, fault.Errorf(fault.Unavailable, "disconnected", "not connected to NATS")
+		return fault.Errorf(fault.Unavailable, "disconnected", "not connected to NATS")
 	}
-	created, err := p.incarnation.known(ctx, p.client)
-	if err != nil {
-		return events.Receipt{}, fault.Errorf(fault.Unavailable, "no_stream", "read %s: %w", Events, err)
+	if s.unprepared != nil {
+		return fault.Errorf(fault.Unavailable, "no_stream", "read %s: %w", Events, s.unprepared)
 	}
 	if !p.acks.allow(time.Now()) {
-		return events.Receipt{}, fault.Errorf(fault.Unavailable, "no_acks", "the stream does not confirm what it takes; one event a second is tried")
+		return fault.Errorf(fault.Unavailable, "no_acks", "the stream does not confirm what it takes; one event a second is tried")
 	}
-	got := p.client.acks.publish(ctx, &e, publishTimeout)
+	return nil
+}
+
+// end brings the answer. Only one may: whoever took it out of the inbox's table,
+// or began and did not enter it.
+func (s *sending) end(got reply) {
+	s.got = got
+	close(s.done)
+}
+
+func (s *sending) Wait(ctx context.Context) (events.Receipt, error) {
+	s.Begin()
+	p := s.publisher
+	got := p.client.acks.wait(ctx, s)
 	// At this point a crash leaves the event, and nobody has heard of it.
 	fault.Point("before-ack")
 	switch {
@@ -100,14 +162,17 @@ func (p *Publisher) Publish(ctx context.Context, e events.Event) (events.Receipt
 	if got.ack.Stream != Events {
 		return events.Receipt{}, fault.Errorf(fault.Internal, "wrong_stream", "stored on %s instead of %s", got.ack.Stream, Events)
 	}
-	sequence := got.ack.Sequence
 	return events.Receipt{
-		Sequence: sequence, Duplicate: got.ack.Duplicate, Place: place{created, sequence, mark(e.Fingerprint)}.String(),
+		Sequence: got.ack.Sequence, Duplicate: got.ack.Duplicate,
+		Place: place{s.created, got.ack.Sequence, mark(s.event.Fingerprint)}.String(),
 	}, nil
 }
 
 // classify says what a failed publish means for the event.
 func classify(err error) error {
+	if _, ours := errors.AsType[*fault.Error](err); ours {
+		return err // it was not sent
+	}
 	if api, ok := errors.AsType[*jetstream.APIError](err); ok {
 		switch api.ErrorCode {
 		case codeDuplicateInProcess:
@@ -181,7 +246,10 @@ type place struct {
 }
 
 func (p place) String() string {
-	return strconv.FormatInt(p.created, 10) + "/" + strconv.FormatUint(p.sequence, 10) + "/" + p.mark
+	b := make([]byte, 0, 64)
+	b = strconv.AppendInt(b, p.created, 10)
+	b = strconv.AppendUint(append(b, '/'), p.sequence, 10)
+	return string(append(append(b, '/'), p.mark...))
 }
 
 func parsePlace(s string) (place, bool) {

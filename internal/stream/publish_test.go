@@ -75,6 +75,48 @@ func TestPublishStoresTheEvent(t *testing.T) {
 	}
 }
 
+// Publishing in steps: nothing is sent before it begins, and that is once, whoever
+// says so; what cannot be sent ends as it does in one step.
+func TestPublishInSteps(t *testing.T) {
+	f := newFixture(t)
+	p := f.client.NewPublisher()
+	e, other := event(1), event(2)
+	sending := p.Prepare(t.Context(), &e)
+	if _, err := p.Prepare(t.Context(), &other).Wait(t.Context()); err != nil { // it begins by itself
+		t.Fatal(err)
+	}
+	if n := f.messages(t); n != 1 {
+		t.Fatalf("%d messages are stored before it began", n)
+	}
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(sending.Begin)
+	}
+	<-sending.Done()
+	wg.Wait()
+	for range 2 {
+		if r, err := sending.Wait(t.Context()); err != nil || r.Sequence != 2 || r.Duplicate {
+			t.Errorf("got %+v, %v", r, err)
+		}
+	}
+	if n := f.messages(t); n != 2 {
+		t.Errorf("%d messages are stored", n)
+	}
+
+	third := event(3)
+	sending = p.Prepare(t.Context(), &third)
+	why := errors.New("ALIPAY_EVENTS: storage is Memory")
+	p.Suspend(why)
+	sending.Begin()
+	<-sending.Done()
+	if _, err := sending.Wait(t.Context()); !errors.Is(err, why) || fault.KindOf(err) != fault.Unavailable {
+		t.Errorf("got %v", err)
+	}
+	if n := f.messages(t); n != 2 {
+		t.Errorf("%d messages are stored", n)
+	}
+}
+
 func TestPublishDuplicate(t *testing.T) {
 	f := newFixture(t)
 	p := f.client.NewPublisher()

@@ -144,7 +144,7 @@ func failing(context.Context, bool) (string, error) { return "", errFn }
 func (h *harness) wantRun(r *dedupe.Redis, fingerprint, place string) {
 	h.Helper()
 	ran := false
-	got, prior, err := r.Do(h.Context(), h.key, fingerprint, func(_ context.Context, asked bool) (string, error) {
+	got, prior, err := r.Do(h.Context(), h.key, fingerprint, nil, func(_ context.Context, asked bool) (string, error) {
 		ran = asked
 		return place, nil
 	})
@@ -157,7 +157,7 @@ func (h *harness) wantRun(r *dedupe.Redis, fingerprint, place string) {
 // commit, else with an error of that kind.
 func (h *harness) wantPrior(r *dedupe.Redis, fingerprint, place, prior string, kind fault.Kind) {
 	h.Helper()
-	gotPlace, gotPrior, err := r.Do(h.Context(), h.key, fingerprint, func(context.Context, bool) (string, error) {
+	gotPlace, gotPrior, err := r.Do(h.Context(), h.key, fingerprint, nil, func(context.Context, bool) (string, error) {
 		h.Error("fn ran")
 		return "", errFn
 	})

@@ -24,7 +24,7 @@ func runsOnce(h *harness) {
 
 func setsExpiry(h *harness) {
 	r := h.new()
-	_, _, err := r.Do(h.Context(), h.key, "fp", func(ctx context.Context, _ bool) (string, error) {
+	_, _, err := r.Do(h.Context(), h.key, "fp", nil, func(ctx context.Context, _ bool) (string, error) {
 		if ttl := h.client.PTTL(ctx, h.key).Val(); ttl <= 0 || ttl > leaseTime {
 			h.Errorf("the lease expires in %s, want up to %s", ttl, leaseTime)
 		}
@@ -40,7 +40,7 @@ func setsExpiry(h *harness) {
 
 func failureReleases(h *harness) {
 	r := h.new()
-	place, prior, err := r.Do(h.Context(), h.key, "fp", failing)
+	place, prior, err := r.Do(h.Context(), h.key, "fp", nil, failing)
 	if place != "" || prior != "" || err != errFn { //nolint:errorlint // it must come back unchanged
 		h.Fatalf("Do = %q, %q, %v; want fn's own error", place, prior, err)
 	}
@@ -56,7 +56,7 @@ func panicReleases(h *harness) {
 				h.Fatalf("recovered %v, want boom", got)
 			}
 		}()
-		_, _, _ = r.Do(h.Context(), h.key, "fp", func(context.Context, bool) (string, error) { panic("boom") })
+		_, _, _ = r.Do(h.Context(), h.key, "fp", nil, func(context.Context, bool) (string, error) { panic("boom") })
 	}()
 	h.wantRun(r, "fp", "p")
 }
@@ -64,7 +64,7 @@ func panicReleases(h *harness) {
 func endedContextReleases(h *harness) {
 	r := h.new()
 	ctx, cancel := context.WithCancel(h.Context())
-	_, _, err := r.Do(ctx, h.key, "fp", func(ctx context.Context, _ bool) (string, error) {
+	_, _, err := r.Do(ctx, h.key, "fp", nil, func(ctx context.Context, _ bool) (string, error) {
 		cancel()
 		return "", ctx.Err()
 	})
@@ -77,7 +77,7 @@ func endedContextReleases(h *harness) {
 func endedContextCommits(h *harness) {
 	r := h.new()
 	ctx, cancel := context.WithCancel(h.Context())
-	place, _, err := r.Do(ctx, h.key, "fp", func(context.Context, bool) (string, error) {
+	place, _, err := r.Do(ctx, h.key, "fp", nil, func(context.Context, bool) (string, error) {
 		cancel()
 		return "p", nil
 	})
@@ -90,7 +90,7 @@ func endedContextCommits(h *harness) {
 func endedContextRunsNothing(h *harness) {
 	ctx, cancel := context.WithCancel(h.Context())
 	cancel()
-	_, _, err := h.new().Do(ctx, h.key, "fp", func(context.Context, bool) (string, error) {
+	_, _, err := h.new().Do(ctx, h.key, "fp", nil, func(context.Context, bool) (string, error) {
 		h.Error("fn ran")
 		return "p", nil
 	})
@@ -102,7 +102,7 @@ func endedContextRunsNothing(h *harness) {
 
 func conflictVisible(h *harness) {
 	r, other := h.new(), h.new()
-	_, _, err := r.Do(h.Context(), h.key, "one", func(context.Context, bool) (string, error) {
+	_, _, err := r.Do(h.Context(), h.key, "one", nil, func(context.Context, bool) (string, error) {
 		h.wantPrior(other, "two", "", "one", fault.InFlight)
 		h.wantPrior(other, "one", "", "one", fault.InFlight)
 		return "p", nil
@@ -156,7 +156,7 @@ func holdsUnknown(h *harness) {
 	before := h.stored()
 	down := errors.New("the stream does not answer")
 	h.holds = func(context.Context, string) (bool, error) { return false, down }
-	_, prior, err := r.Do(h.Context(), h.key, "fp", func(context.Context, bool) (string, error) {
+	_, prior, err := r.Do(h.Context(), h.key, "fp", nil, func(context.Context, bool) (string, error) {
 		h.Error("fn ran")
 		return "", nil
 	})
@@ -170,9 +170,9 @@ func holdsUnknown(h *harness) {
 
 func lateCommit(h *harness) {
 	r, other := h.new(), h.new()
-	_, _, err := r.Do(h.Context(), h.key, "one", func(context.Context, bool) (string, error) {
+	_, _, err := r.Do(h.Context(), h.key, "one", nil, func(context.Context, bool) (string, error) {
 		h.expire()
-		_, _, err := other.Do(h.Context(), h.key, "two", func(context.Context, bool) (string, error) {
+		_, _, err := other.Do(h.Context(), h.key, "two", nil, func(context.Context, bool) (string, error) {
 			lease := h.stored()
 			// A third ends meanwhile whose lease is no more, either.
 			h.lateEnd(r, lease)
@@ -192,7 +192,7 @@ func (h *harness) lateEnd(r *dedupe.Redis, lease string) {
 	h.Helper()
 	for _, fnErr := range []error{nil, errFn} {
 		h.expire()
-		_, _, err := r.Do(h.Context(), h.key, "late", func(context.Context, bool) (string, error) {
+		_, _, err := r.Do(h.Context(), h.key, "late", nil, func(context.Context, bool) (string, error) {
 			return "late", errors.Join(fnErr, h.client.Set(h.Context(), h.key, lease, leaseTime).Err())
 		})
 		if !errors.Is(err, fnErr) {
@@ -207,7 +207,7 @@ func (h *harness) lateEnd(r *dedupe.Redis, lease string) {
 
 func lateCommitAfterCommit(h *harness) {
 	r := h.new()
-	place, _, err := r.Do(h.Context(), h.key, "one", func(context.Context, bool) (string, error) {
+	place, _, err := r.Do(h.Context(), h.key, "one", nil, func(context.Context, bool) (string, error) {
 		h.expire()
 		h.wantRun(h.new(), "two", "second")
 		return "first", nil
@@ -221,7 +221,7 @@ func lateCommitAfterCommit(h *harness) {
 
 func lateRelease(h *harness) {
 	r, other := h.new(), h.new()
-	_, _, err := r.Do(h.Context(), h.key, "one", func(context.Context, bool) (string, error) {
+	_, _, err := r.Do(h.Context(), h.key, "one", nil, func(context.Context, bool) (string, error) {
 		h.expire()
 		h.wantRun(other, "two", "second")
 		return "", errFn
@@ -237,10 +237,10 @@ func lateCommitUntaken(h *harness) {
 	r := h.new()
 	for _, took := range []bool{false, true} {
 		h.expire()
-		_, _, err := r.Do(h.Context(), h.key, "one", func(context.Context, bool) (string, error) {
+		_, _, err := r.Do(h.Context(), h.key, "one", nil, func(context.Context, bool) (string, error) {
 			h.expire()
 			if took { // and gave it back
-				_, _, _ = r.Do(h.Context(), h.key, "two", failing)
+				_, _, _ = r.Do(h.Context(), h.key, "two", nil, failing)
 			}
 			return "p", nil
 		})
@@ -270,7 +270,7 @@ func foreignValues(h *harness) {
 		before := h.client.Dump(ctx, h.key).Val()
 		for _, fnErr := range []error{nil, errFn} {
 			ran, asked := false, true
-			_, prior, err := r.Do(ctx, h.key, "fp", func(_ context.Context, a bool) (string, error) {
+			_, prior, err := r.Do(ctx, h.key, "fp", nil, func(_ context.Context, a bool) (string, error) {
 				ran, asked = true, a
 				return "p", fnErr
 			})
@@ -286,7 +286,7 @@ func foreignValues(h *harness) {
 
 	// It comes while fn is at work: the same, the other way round.
 	h.expire()
-	_, _, err := r.Do(ctx, h.key, "fp", func(context.Context, bool) (string, error) {
+	_, _, err := r.Do(ctx, h.key, "fp", nil, func(context.Context, bool) (string, error) {
 		return "p", h.client.Set(ctx, h.key, "garbage", 0).Err()
 	})
 	if err != nil || h.stored() != "garbage" {
@@ -308,7 +308,7 @@ func bracesInID(h *harness) {
 
 func scriptFlush(h *harness) {
 	r := h.new()
-	_, _, err := r.Do(h.Context(), h.key, "fp", func(ctx context.Context, asked bool) (string, error) {
+	_, _, err := r.Do(h.Context(), h.key, "fp", nil, func(ctx context.Context, asked bool) (string, error) {
 		return "p", h.client.ScriptFlush(ctx).Err()
 	})
 	if err != nil {
@@ -325,7 +325,7 @@ func manyAtOnce(h *harness) {
 	var running, runs, stored, duplicates, inFlight, failed atomic.Int32
 	for i := range 50 {
 		wg.Go(func() {
-			place, prior, err := r.Do(h.Context(), h.key, fmt.Sprint("fp", i), func(_ context.Context, asked bool) (string, error) {
+			place, prior, err := r.Do(h.Context(), h.key, fmt.Sprint("fp", i), nil, func(_ context.Context, asked bool) (string, error) {
 				if running.Add(1) != 1 || !asked {
 					h.Error("two at work at once, or one without a claim")
 				}
@@ -356,7 +356,7 @@ func manyAtOnce(h *harness) {
 	}
 	// However the race went, the retries that follow store it, once.
 	for stored.Load() == 0 {
-		_, prior, err := r.Do(h.Context(), h.key, "fp", func(context.Context, bool) (string, error) {
+		_, prior, err := r.Do(h.Context(), h.key, "fp", nil, func(context.Context, bool) (string, error) {
 			if runs.Add(1) <= 2 {
 				return "", errFn
 			}
@@ -369,7 +369,7 @@ func manyAtOnce(h *harness) {
 			stored.Add(1)
 		}
 	}
-	if place, prior, err := r.Do(h.Context(), h.key, "fp", storing("again")); place != "p" || prior == "" || err != nil {
+	if place, prior, err := r.Do(h.Context(), h.key, "fp", nil, storing("again")); place != "p" || prior == "" || err != nil {
 		h.Errorf("Do = %q, %q, %v; want the one that was stored", place, prior, err)
 	}
 	h.wantObserved()
@@ -384,7 +384,7 @@ func manyKeys(h *harness) {
 			key, want := fmt.Sprint(h.key, i), fmt.Sprint("p", i)
 			defer h.client.Del(context.Background(), key)
 			for round := range 2 {
-				place, prior, err := r.Do(h.Context(), key, "fp", storing(want))
+				place, prior, err := r.Do(h.Context(), key, "fp", nil, storing(want))
 				if place != want || (prior != "") != (round == 1) || err != nil {
 					h.Errorf("key %d, round %d: Do = %q, %q, %v", i, round, place, prior, err)
 				}
