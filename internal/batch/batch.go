@@ -33,6 +33,9 @@ type Options struct {
 	// Patience is how long a batch may take before the next leaves beside it. Until
 	// then whatever comes waits, and shares the next.
 	Patience time.Duration
+	// Gather lets a batch wait a moment for as many as the last one carried. It is
+	// for what comes one by one; what comes in crowds is together already.
+	Gather bool
 }
 
 // Sender sends in batches what it is given, in the order of Add as far as one
@@ -152,7 +155,7 @@ func (s *Sender[T]) gather(fresh bool) {
 	if fresh && time.Since(s.idle) > recent {
 		wanted = 0
 	}
-	if wanted < gatherLeast || len(s.waiting) == 0 || len(s.waiting) >= wanted || s.gathering {
+	if !s.options.Gather || wanted < gatherLeast || len(s.waiting) == 0 || len(s.waiting) >= wanted || s.gathering {
 		s.mu.Unlock()
 		return
 	}

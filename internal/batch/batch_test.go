@@ -60,7 +60,7 @@ func TestAlone(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		to := &sends{began: time.Now(), takes: 100 * time.Microsecond}
-		s := batch.NewSender(batch.Options{Most: 10, Batches: 1}, to.send)
+		s := batch.NewSender(batch.Options{Most: 10, Batches: 1, Gather: true}, to.send)
 		var want []left
 		for i := range 3 {
 			want = append(want, left{time.Since(to.began), 1})
@@ -79,7 +79,7 @@ func TestGather(t *testing.T) {
 	const us = time.Microsecond
 	synctest.Test(t, func(t *testing.T) {
 		to := &sends{began: time.Now(), takes: 100 * us}
-		s := batch.NewSender(batch.Options{Most: 64, Batches: 1}, to.send)
+		s := batch.NewSender(batch.Options{Most: 64, Batches: 1, Gather: true}, to.send)
 		s.Add(0)
 		synctest.Wait()
 		add(s, 1, 10) // while the first is under way
@@ -118,7 +118,7 @@ func TestGatherForgets(t *testing.T) {
 	const us = time.Microsecond
 	synctest.Test(t, func(t *testing.T) {
 		to := &sends{began: time.Now(), takes: 100 * us}
-		s := batch.NewSender(batch.Options{Most: 64, Batches: 1}, to.send)
+		s := batch.NewSender(batch.Options{Most: 64, Batches: 1, Gather: true}, to.send)
 		add(s, 0, 20)
 		pass(100 * us)
 		synctest.Wait()
@@ -137,7 +137,7 @@ func TestGatherAlone(t *testing.T) {
 	const us = time.Microsecond
 	synctest.Test(t, func(t *testing.T) {
 		to := &sends{began: time.Now(), takes: 50 * us}
-		s := batch.NewSender(batch.Options{Most: 64, Batches: 8, Patience: 100 * us}, to.send)
+		s := batch.NewSender(batch.Options{Most: 64, Batches: 8, Patience: 100 * us, Gather: true}, to.send)
 		add(s, 0, 20)
 		pass(60 * us)
 		add(s, 20, 1) // gathers for 17
@@ -158,7 +158,7 @@ func TestPatience(t *testing.T) {
 	const ms = time.Millisecond
 	synctest.Test(t, func(t *testing.T) {
 		to := &sends{began: time.Now(), takes: time.Second}
-		s := batch.NewSender(batch.Options{Most: 2, Batches: 2, Patience: 5 * ms}, to.send)
+		s := batch.NewSender(batch.Options{Most: 2, Batches: 2, Patience: 5 * ms, Gather: true}, to.send)
 		s.Add(0)
 		synctest.Wait()
 		pass(4 * ms)
@@ -186,7 +186,7 @@ func TestLastBehindOneThatHangs(t *testing.T) {
 	const ms = time.Millisecond
 	synctest.Test(t, func(t *testing.T) {
 		to := &sends{began: time.Now(), takes: time.Second}
-		s := batch.NewSender(batch.Options{Most: 10, Batches: 8, Patience: 5 * ms}, to.send)
+		s := batch.NewSender(batch.Options{Most: 10, Batches: 8, Patience: 5 * ms, Gather: true}, to.send)
 		s.Add(0)
 		synctest.Wait()
 		for i := range 3 {

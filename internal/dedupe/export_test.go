@@ -62,7 +62,7 @@ func (h hooked) eval(ctx context.Context, c call) (any, error) {
 // SetPatience lets a round trip take so long before another begins beside it.
 func SetPatience(r *Redis, d time.Duration) {
 	f := r.eval.(*flights)
-	f.calls = batch.NewSender(batch.Options{Most: maxAboard, Batches: maxFlights, Patience: d}, f.fly)
+	f.calls = batch.NewSender(batch.Options{Most: maxAboard, Batches: maxFlights, Patience: d, Gather: true}, f.fly)
 }
 
 // WhenWaiting returns when n calls of r wait for a flight.

@@ -100,7 +100,7 @@ type flights struct {
 
 func newFlights(client *redis.Client, timeout time.Duration, late error) *flights {
 	f := &flights{client: client, timeout: timeout, late: late}
-	f.calls = batch.NewSender(batch.Options{Most: maxAboard, Batches: maxFlights, Patience: patience}, f.fly)
+	f.calls = batch.NewSender(batch.Options{Most: maxAboard, Batches: maxFlights, Patience: patience, Gather: true}, f.fly)
 	return f
 }
 

@@ -25,7 +25,8 @@ const maxTogether = 64
 // is used once in the life of the connection: one that comes too late finds
 // nobody, and can never be taken for another's.
 //
-// Events that come at the same moment are written together: each write of its own
+// Events that come at the same moment, most of them with the claims of one round
+// trip, are written together: each write of its own
 // would cost a system call here and wake the server. It is safe for concurrent
 // use.
 type inbox struct {

@@ -46,7 +46,10 @@ func ParseForm(body []byte) (Form, error) {
 	var spans [32]span
 	pairs := spans[:0]
 
-	decoded := make([]byte, 0, len(body)) // decoding never makes it longer
+	// One string holds every name and value, so that a form costs two allocations
+	// however many fields it has.
+	var decoded strings.Builder
+	decoded.Grow(len(body)) // decoding never makes it longer
 	for rest := body; len(rest) > 0; {
 		pair := rest
 		if i := bytes.IndexByte(rest, '&'); i >= 0 {
@@ -64,25 +67,22 @@ func ParseForm(body []byte) (Form, error) {
 		if i := bytes.IndexByte(pair, '='); i >= 0 {
 			name, value = pair[:i], pair[i+1:]
 		}
-		var ok bool
-		s := span{name: len(decoded)}
-		if decoded, ok = appendDecoded(decoded, name); !ok {
+		s := span{name: decoded.Len()}
+		if !writeDecoded(&decoded, name) {
 			return Form{}, ErrEncoding
 		}
-		s.value = len(decoded)
-		if bytes.ContainsAny(decoded[s.name:], "&=") {
+		s.value = decoded.Len()
+		if strings.ContainsAny(decoded.String()[s.name:], "&=") {
 			return Form{}, ErrFieldName
 		}
-		if decoded, ok = appendDecoded(decoded, value); !ok {
+		if !writeDecoded(&decoded, value) {
 			return Form{}, ErrEncoding
 		}
-		s.end = len(decoded)
+		s.end = decoded.Len()
 		pairs = append(pairs, s)
 	}
 
-	// One string holds every name and value, so that a form costs three
-	// allocations however many fields it has.
-	all := string(decoded)
+	all := decoded.String()
 	f := Form{fields: make([]Field, len(pairs))}
 	for i, s := range pairs {
 		f.fields[i] = Field{Name: all[s.name:s.value], Value: all[s.value:s.end]}
@@ -140,27 +140,32 @@ func (f Form) All() iter.Seq2[string, string] {
 // Len is the number of fields.
 func (f Form) Len() int { return len(f.fields) }
 
-// appendDecoded decodes src behind dst. ok is false at a broken escape.
-func appendDecoded(dst, src []byte) (out []byte, ok bool) {
+// writeDecoded decodes src. It is false at a broken escape.
+func writeDecoded(to *strings.Builder, src []byte) bool {
+	from := 0 // of what is not written yet, and is as it is
 	for i := 0; i < len(src); i++ {
 		c := src[i]
-		switch c {
-		case '+':
-			c = ' '
-		case '%':
-			if i+2 >= len(src) {
-				return nil, false
-			}
-			hi, lo := unhex(src[i+1]), unhex(src[i+2])
-			if hi > 15 || lo > 15 {
-				return nil, false
-			}
-			c = hi<<4 | lo
-			i += 2
+		if c != '%' && c != '+' {
+			continue
 		}
-		dst = append(dst, c)
+		to.Write(src[from:i])
+		if from = i + 1; c == '+' {
+			to.WriteByte(' ')
+			continue
+		}
+		if i+2 >= len(src) {
+			return false
+		}
+		hi, lo := unhex(src[i+1]), unhex(src[i+2])
+		if hi > 15 || lo > 15 {
+			return false
+		}
+		to.WriteByte(hi<<4 | lo)
+		i += 2
+		from = i + 1
 	}
-	return dst, true
+	to.Write(src[from:])
+	return true
 }
 
 // unhex gives the value of a hexadecimal digit, or 255.
