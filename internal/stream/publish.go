@@ -74,27 +74,44 @@ func (p *Publisher) Publish(ctx context.Context, e events.Event) (events.Receipt
 	return p.Prepare(ctx, &e).Wait(ctx)
 }
 
-// Prepare is Publish in steps. It sends nothing yet. Begin sends, does not block,
-// and is done once however often it is called; Done is closed when there is
-// nothing left to wait for; Wait begins where that was not done yet, and ends as
-// Publish does, or with ctx. Each may be called from any goroutine. The event is
-// not changed after Begin.
+// Prepare is Publish in steps. It sends nothing yet, and asks all that may take
+// its time. Begin sends, does not block, and is done once however often it is
+// called; Done is closed when there is nothing left to wait for; Wait begins where
+// that was not done yet, and ends as Publish does, or with ctx. Each may be called
+// from any goroutine. The event is not changed after Begin.
 func (p *Publisher) Prepare(ctx context.Context, e *events.Event) interface {
 	Begin()
 	Done() <-chan struct{}
 	Wait(ctx context.Context) (events.Receipt, error)
 } {
 	s := &sending{publisher: p, event: e, done: make(chan struct{})}
-	s.created, s.unprepared = p.incarnation.known(ctx, p.client)
+	s.created, s.unable = p.able(ctx, e)
 	return s
+}
+
+// able tells whether an event could be sent now, and to which life of the stream.
+func (p *Publisher) able(ctx context.Context, e *events.Event) (created int64, err error) {
+	if err := e.CheckSize(); err != nil {
+		return 0, err
+	}
+	// What is sent while the connection is down would wait in a buffer and be
+	// stored after we have said that it was not. (The library refuses it, should
+	// the connection be lost before it is sent.)
+	if !p.client.Connected() {
+		return 0, fault.Errorf(fault.Unavailable, "disconnected", "not connected to NATS")
+	}
+	if created, err = p.incarnation.known(ctx, p.client); err != nil {
+		return 0, fault.Errorf(fault.Unavailable, "no_stream", "read %s: %w", Events, err)
+	}
+	return created, nil
 }
 
 // sending is one event on its way, and what becomes of it.
 type sending struct {
-	publisher  *Publisher
-	event      *events.Event
-	created    int64 // of the stream
-	unprepared error // why that is not known
+	publisher *Publisher
+	event     *events.Event
+	created   int64 // of the stream
+	unable    error // why it cannot be sent
 
 	once  sync.Once
 	token uint64 // under which it waits in the inbox
@@ -106,7 +123,9 @@ func (s *sending) Begin() { s.once.Do(s.begin) }
 
 func (s *sending) Done() <-chan struct{} { return s.done }
 
-// begin sends, unless it is known already that that is of no use.
+// begin sends, unless it is known already that that is of no use. It takes no lock
+// that anybody holds while he writes to a server: a claim's answer, and those of
+// all that came with it, wait behind it.
 func (s *sending) begin() {
 	if err := s.ready(); err != nil {
 		s.end(reply{err: err})
@@ -116,22 +135,13 @@ func (s *sending) begin() {
 }
 
 func (s *sending) ready() error {
-	p := s.publisher
-	if err := p.Suspended(); err != nil {
+	if err := s.publisher.Suspended(); err != nil {
 		return fault.Errorf(fault.Unavailable, "layout", "%w", err)
 	}
-	if err := s.event.CheckSize(); err != nil {
-		return err
+	if s.unable != nil {
+		return s.unable
 	}
-	// What is sent while the connection is down would wait in a buffer and be
-	// stored after we have said that it was not.
-	if !p.client.Connected() {
-		return fault.Errorf(fault.Unavailable, "disconnected", "not connected to NATS")
-	}
-	if s.unprepared != nil {
-		return fault.Errorf(fault.Unavailable, "no_stream", "read %s: %w", Events, s.unprepared)
-	}
-	if !p.acks.allow(time.Now()) {
+	if !s.publisher.acks.allow(time.Now()) {
 		return fault.Errorf(fault.Unavailable, "no_acks", "the stream does not confirm what it takes; one event a second is tried")
 	}
 	return nil

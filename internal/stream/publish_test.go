@@ -324,6 +324,8 @@ func TestPublishClosedWhileWaiting(t *testing.T) {
 
 // A server that no longer reads: the library writes with its lock held, for up to
 // a minute by its default, and everybody waited for that, whatever time he had.
+// Whoever begins to publish does so for a whole batch of claims, and must not wait
+// at all: its first version asked whether we are connected, under that lock.
 func TestPublishServerStopsReading(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
@@ -331,25 +333,43 @@ func TestPublishServerStopsReading(t *testing.T) {
 	c := connect(t, stream.ConnectOptions{URL: line.url()})
 	p := c.NewPublisher()
 	publish(t, p, event(1))
+	begin := make([]func(), 60)
+	for n := range begin {
+		e := event(1000 + n)
+		begin[n] = p.Prepare(t.Context(), &e).Begin
+	}
 	line.deaf.Lock()
 	t.Cleanup(line.deaf.Unlock)
 
 	const count = 150 // of 200 KB: more than the sockets between them hold
+	data := fmt.Appendf(nil, `{"activity_id":"1","remark":%q}`, strings.Repeat("x", 200<<10))
 	failed := make(chan error, count)
 	for n := range count {
 		go func() {
 			ctx, cancel := context.WithTimeout(t.Context(), 2300*time.Millisecond)
 			defer cancel()
 			e := event(2 + n)
-			e.Data = fmt.Appendf(nil, `{"activity_id":%q,"remark":%q}`, e.Key, strings.Repeat("x", 200<<10))
+			e.Data = data
 			_, err := p.Publish(ctx, e)
 			failed <- err
 		}()
 	}
-	end := time.After(limit / 2)
-	for range count {
+	end, tick, left := time.After(limit/2), time.NewTicker(20*time.Millisecond), count
+	defer tick.Stop()
+	for left > 0 {
 		select {
+		case <-tick.C:
+			if len(begin) == 0 {
+				continue
+			}
+			began := time.Now()
+			begin[0]()
+			if took := time.Since(began); took > 300*time.Millisecond {
+				t.Errorf("it took %v to begin", took)
+			}
+			begin = begin[1:]
 		case err := <-failed:
+			left--
 			if kind := fault.KindOf(err); kind != fault.Uncertain && kind != fault.Unavailable {
 				t.Fatalf("got %v (%s)", err, kind)
 			}
