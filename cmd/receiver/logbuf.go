@@ -19,12 +19,12 @@ const (
 
 // lineBuffer writes lines together. What is worse than info is written at once,
 // with all before it, and order is kept. A process that is killed loses the lines
-// of its last twenty milliseconds; what they tell of is in the stream. It is safe
-// for concurrent use.
+// of its last twenty milliseconds, and of the write before where the disk is slow;
+// what they tell of is in the stream. It is safe for concurrent use.
 type lineBuffer struct {
 	out io.Writer
 
-	writing sync.Mutex // held by whoever writes; mu is not, so that nobody waits to add a line
+	writing sync.Mutex // held by whoever writes; mu is not, so that lines can be added meanwhile, up to logBuffer
 	spare   []byte     // the writer's
 
 	mu    sync.Mutex

@@ -44,8 +44,8 @@ func checkServer(ctx context.Context, client redis.UniversalClient, name string)
 	var found []string
 	say := func(format string, args ...any) { found = append(found, fmt.Sprintf(format, args...)) }
 
-	// Dedupe is nothing but scripts; a login that may not run them must be found
-	// here and not by the first notification.
+	// Dedupe is scripts, and what they call; a login that may not run them must be
+	// found here and not by the first notification.
 	if err := client.Eval(ctx, "return 1", nil).Err(); err != nil {
 		if !isRefusal(err) {
 			return nil, fmt.Errorf("%seval: %w", name, err)

@@ -220,9 +220,10 @@ type Ahead = interface {
 //
 // asked tells fn whether Redis was asked and the claim is held. ahead, which may
 // be nil, may have begun then, and only then; fn is run for certain once it has,
-// also when ctx has ended, and deals with one that has not. If fn fails or panics the claim is released even when ctx has ended. If fn succeeds Do never
-// returns an error: the event is stored, and saying otherwise would only make
-// the sender repeat it.
+// also when ctx has ended, and deals with one that has not. If fn fails or panics
+// the claim is released even when ctx has ended. If fn succeeds Do never returns
+// an error: the event is stored, and saying otherwise would only make the sender
+// repeat it.
 func (r *Redis) Do(ctx context.Context, key, fingerprint string, ahead Ahead, fn func(ctx context.Context, asked bool) (place string, err error)) (place, prior string, err error) {
 	if !isWord(fingerprint) {
 		return "", "", fault.Errorf(fault.Internal, "fingerprint", "dedupe %s: fingerprint %q is not 1-128 printable bytes without ':'", key, fingerprint)

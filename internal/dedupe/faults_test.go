@@ -330,3 +330,48 @@ func TestRefusedLogin(t *testing.T) {
 		}
 	}
 }
+
+// repeats is a client hook that makes of each claim what the client does when the
+// answer to its first sending was lost: it is sent again, and finds itself. What
+// follows is refused, as by a server that ran out of memory in between.
+type repeats struct{ breaker }
+
+func (r *repeats) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return func(ctx context.Context, cmds []redis.Cmder) error {
+		switch name := dedupe.ScriptName(cmds[0].Args()); {
+		case name == dedupe.OpClaim && cmds[0].Args()[0] == "set":
+			if err := next(ctx, cmds); err != nil {
+				return err
+			}
+		case name == dedupe.OpClaim:
+			for _, c := range cmds {
+				c.SetErr(refusal("OOM command not allowed when used memory > 'maxmemory'."))
+			}
+			return cmds[0].Err()
+		}
+		return next(ctx, cmds)
+	}
+}
+
+// TestClaimOfARepeat: a claim that met itself and was refused a closer look may be
+// there. Taken for one that is not, it was left to keep the next delivery waiting.
+func TestClaimOfARepeat(t *testing.T) {
+	t.Parallel()
+	g := newRig(t, dedupe.Refuse, false)
+	client := open(t, g.server.Addr())
+	client.AddHook(&repeats{})
+	r, err := dedupe.New(client, dedupe.Options{
+		Lease: time.Minute, Retention: time.Hour, Timeout: 20 * time.Second, OnUnavailable: dedupe.Refuse,
+		Holds: func(context.Context, string) (bool, error) { return true, nil },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, _, err = r.Do(t.Context(), g.key, "fp", nil, func(context.Context, bool) (string, error) { t.Error("fn ran"); return "", nil })
+	if fault.KindOf(err) != fault.Unavailable {
+		t.Errorf("err = %v", err)
+	}
+	if got := g.stored(); got != "" {
+		t.Errorf("the claim is still there: %q", got)
+	}
+}

@@ -46,7 +46,8 @@ func (e alone) eval(ctx context.Context, c call) (any, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, e.timeout, e.late)
 	defer cancel()
 	c.depart()
-	if c.simple() {
+	simple := c.simple()
+	if simple {
 		if free, err := e.client.SetNX(ctx, c.key, c.lease, c.op.ttl).Result(); free || err != nil {
 			return claimed, err
 		}
@@ -54,6 +55,9 @@ func (e alone) eval(ctx context.Context, c call) (any, error) {
 	reply, err := c.op.script.Run(ctx, e.client, []string{c.key}, c.op.expiry, c.lease, c.other).Result()
 	if said, ok := reply.([]any); ok && err == nil && len(said) == 1 {
 		return said[0], nil
+	}
+	if simple && err != nil {
+		err = fmt.Errorf("%w: %w", errTaken, err)
 	}
 	return reply, err
 }
@@ -211,9 +215,11 @@ func (p *passenger) arrive() {
 		p.to(p.reply, p.err)
 	case ahead == nil || p.err != nil || p.reply != any(claimed):
 		p.done <- struct{}{}
-	case p.state.CompareAndSwap(stateAboard, stateBegun):
+	default:
 		afterClaim()
-		ahead.Begin()
+		if p.state.CompareAndSwap(stateAboard, stateBegun) {
+			ahead.Begin()
+		}
 	}
 }
 
@@ -232,7 +238,8 @@ func (f *flights) carry(ctx context.Context, aboard []*passenger) {
 		}
 	}
 	groups := groupByScript(others, f.single.Load())
-	if taken := f.pipeline(ctx, claims, groups, (*redis.Script).EvalSha); len(taken) > 0 {
+	taken := f.pipeline(ctx, claims, groups, (*redis.Script).EvalSha)
+	if len(taken) > 0 {
 		more := groupByScript(taken, f.single.Load())
 		f.pipeline(ctx, nil, more, (*redis.Script).EvalSha)
 		groups = append(groups, more...)
@@ -253,6 +260,11 @@ func (f *flights) carry(ctx context.Context, aboard []*passenger) {
 		}
 	}
 	f.pipeline(ctx, nil, apart, (*redis.Script).Eval)
+	for _, p := range taken {
+		if p.err != nil {
+			p.err = fmt.Errorf("%w: %w", errTaken, p.err)
+		}
+	}
 }
 
 // takeApart makes a group of each call of one that was refused. Where several

@@ -52,16 +52,12 @@ var (
 	// (the answer to a first sending was lost; the lease starts anew, which is
 	// nobody's loss), or when it holds exactly the commit "other", of which the
 	// caller knows that its place is gone. Anything else is another's: a lease, or
-	// a commit that was made since the caller looked. Nearly every key is free, so
-	// that is tried first.
+	// a commit that was made since the caller looked.
 	claimScript = redis.NewScript(eachKey + `
-  local v = 1
-  if not redis.call('SET', key, lease, 'NX', 'PX', ARGV[1]) then
-    v = read(key)
-    if not v or v == lease or (other ~= '' and v == other) then
-      write(key, lease)
-      v = 1
-    end
+  local v = read(key)
+  if not v or v == lease or (other ~= '' and v == other) then
+    write(key, lease)
+    v = 1
   end
 ` + sayEach)
 
@@ -109,8 +105,13 @@ type call struct {
 
 // simple tells whether SET ... NX may do: nearly every claim finds its key free,
 // and a script costs Redis half as much again. Where the key is not free, that says
-// nothing yet, and the script is asked.
+// nothing yet (the answer to a first sending may have been lost), and the script is
+// asked.
 func (c *call) simple() bool { return c.op.script == claimScript && c.other == "" }
+
+// errTaken goes with the error of a claim whose key was found taken: it may be ours,
+// by a sending whose answer was lost and that the client repeated.
+var errTaken = errors.New("the key was not free")
 
 // claimed is the answer of a step that was done.
 const claimed = int64(1)
@@ -155,9 +156,12 @@ func newAnswer(reply any, err error) (answer, error) {
 // mayHaveHappened says whether a call that failed with err may have had its
 // effect. A refusal by the server and a call that was never sent have not; of
 // everything else we cannot know. (When the client repeated a call, err is that
-// of the last sending. A first one that did get through is then missed, and its
-// lease ends by itself.)
+// of the last sending. A first one that did get through is then missed, unless it
+// was a claim that met itself, and its lease ends by itself.)
 func mayHaveHappened(err error) bool {
+	if errors.Is(err, errTaken) {
+		return true
+	}
 	if refused(err) {
 		return false
 	}

@@ -40,8 +40,8 @@ type Ahead = interface {
 	Done() <-chan struct{} // closed when there is nothing left to wait for
 }
 
-// Sending is a publish in steps. Wait begins where that was not done yet, and is
-// then what Publisher.Publish is.
+// Sending is a publish in steps. Wait, which is called once, begins where that was
+// not done yet, and ends as Publisher.Publish does, or with ctx.
 type Sending = interface {
 	Begin()
 	Done() <-chan struct{}

@@ -41,6 +41,9 @@ var ParseAck = parseAck
 func (c *Client) PublishAcked(ctx context.Context, e events.Event, timeout time.Duration) (jetstream.PubAck, error) {
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
+	if err := c.acks.open(); err != nil {
+		return jetstream.PubAck{}, err
+	}
 	s := &sending{event: &e, done: make(chan struct{})}
 	c.acks.begin(s)
 	got := c.acks.wait(ctx, s)

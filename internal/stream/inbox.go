@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"sync"
+	"sync/atomic"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -26,15 +27,16 @@ const maxTogether = 64
 // nobody, and can never be taken for another's.
 //
 // Events that come at the same moment, most of them with the claims of one round
-// trip, are written together: each write of its own
-// would cost a system call here and wake the server. It is safe for concurrent
-// use.
+// trip, are written together: each write of its own would cost a system call here
+// and wake the server. It is safe for concurrent use.
 type inbox struct {
 	conn   *nats.Conn
 	prefix string // of the subjects, with a dot at its end
 
+	opening sync.Mutex
+	opened  atomic.Bool // it is subscribed: before the first publish begins
+
 	mu       sync.Mutex
-	sub      *nats.Subscription // nil before the first publish
 	next     uint64
 	waiting  map[uint64]*sending
 	outgoing *batch.Sender[*sending]
@@ -46,9 +48,10 @@ type inbox struct {
 
 // reply is what came, or why nothing did.
 type reply struct {
-	ack  jetstream.PubAck
-	err  error
-	came bool // the server has said it
+	ack    jetstream.PubAck
+	err    error
+	came   bool // the server has said it
+	gaveUp bool // we did not wait for it any longer
 }
 
 func newInbox() *inbox {
@@ -61,12 +64,9 @@ func newInbox() *inbox {
 }
 
 // begin has an event sent with those that come at the same moment, and waits for
-// nothing.
+// nothing. The inbox is open.
 func (i *inbox) begin(s *sending) {
-	if err := i.expect(s); err != nil {
-		s.end(reply{err: err})
-		return
-	}
+	i.expect(s)
 	i.outgoing.Add(s)
 }
 
@@ -83,24 +83,33 @@ func (i *inbox) wait(ctx context.Context, s *sending) reply {
 		<-s.done // it is being brought at this very moment
 		return s.got
 	}
-	return reply{err: ctx.Err()}
+	return reply{err: ctx.Err(), gaveUp: true}
+}
+
+// open makes the subscription, once. It may wait for a connection that is busy.
+func (i *inbox) open() error {
+	if i.opened.Load() {
+		return nil
+	}
+	i.opening.Lock()
+	defer i.opening.Unlock()
+	if i.opened.Load() {
+		return nil
+	}
+	if _, err := i.conn.Subscribe(i.prefix+"*", i.deliver); err != nil {
+		return err
+	}
+	i.opened.Store(true)
+	return nil
 }
 
 // expect enters s into the table under a new token, never 0.
-func (i *inbox) expect(s *sending) error {
+func (i *inbox) expect(s *sending) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	if i.sub == nil {
-		sub, err := i.conn.Subscribe(i.prefix+"*", i.deliver)
-		if err != nil {
-			return err
-		}
-		i.sub = sub
-	}
 	i.next++
 	s.token = i.next
 	i.waiting[s.token] = s
-	return nil
 }
 
 // send writes those of a batch that somebody still waits for now. (Who gives up
@@ -155,7 +164,7 @@ func (i *inbox) deliver(m *nats.Msg) {
 	}
 	if s := i.take(token); s != nil {
 		ack, err := parseAck(m)
-		s.end(reply{ack, err, true})
+		s.end(reply{ack: ack, err: err, came: true})
 	}
 }
 

@@ -17,9 +17,9 @@ import (
 	"alipay-notify/internal/fault"
 )
 
-// publishTimeout is how long we wait for the stream to say that it has stored
-// an event. It is far below a claim's lease, so that a claim cannot run out
-// while its event is under way.
+// publishTimeout is how long Publish waits for the stream to say that it has stored
+// an event; who publishes in steps brings a limit of his own. Both are far below a
+// claim's lease, so that a claim cannot run out while its event is under way.
 const publishTimeout = 2 * time.Second
 
 // The server's error codes that mean something to us.
@@ -76,47 +76,58 @@ func (p *Publisher) Publish(ctx context.Context, e events.Event) (events.Receipt
 
 // Prepare is Publish in steps. It sends nothing yet, and asks all that may take
 // its time. Begin sends, does not block, and is done once however often it is
-// called; Done is closed when there is nothing left to wait for; Wait begins where
-// that was not done yet, and ends as Publish does, or with ctx. Each may be called
-// from any goroutine. The event is not changed after Begin.
+// called; Done is closed when there is nothing left to wait for; Wait, which is for
+// one to call, begins where that was not done yet, and ends as Publish does, or
+// with ctx. The event is not changed after Begin.
 func (p *Publisher) Prepare(ctx context.Context, e *events.Event) interface {
 	Begin()
 	Done() <-chan struct{}
 	Wait(ctx context.Context) (events.Receipt, error)
 } {
-	s := &sending{publisher: p, event: e, done: make(chan struct{})}
-	s.created, s.unable = p.able(ctx, e)
-	return s
+	return &sending{publisher: p, event: e, unable: p.able(ctx, e), done: make(chan struct{})}
 }
 
-// able tells whether an event could be sent now, and to which life of the stream.
-func (p *Publisher) able(ctx context.Context, e *events.Event) (created int64, err error) {
+// able tells whether an event could be sent now.
+func (p *Publisher) able(ctx context.Context, e *events.Event) error {
+	if err := p.suspended(); err != nil {
+		return err // before we ask the stream anything, which may take its time
+	}
 	if err := e.CheckSize(); err != nil {
-		return 0, err
+		return err
 	}
 	// What is sent while the connection is down would wait in a buffer and be
 	// stored after we have said that it was not. (The library refuses it, should
 	// the connection be lost before it is sent.)
 	if !p.client.Connected() {
-		return 0, fault.Errorf(fault.Unavailable, "disconnected", "not connected to NATS")
+		return fault.Errorf(fault.Unavailable, "disconnected", "not connected to NATS")
 	}
-	if created, err = p.incarnation.known(ctx, p.client); err != nil {
-		return 0, fault.Errorf(fault.Unavailable, "no_stream", "read %s: %w", Events, err)
+	if err := p.incarnation.known(ctx, p.client); err != nil {
+		return fault.Errorf(fault.Unavailable, "no_stream", "read %s: %w", Events, err)
 	}
-	return created, nil
+	if err := p.client.acks.open(); err != nil {
+		return classify(err)
+	}
+	return nil
+}
+
+func (p *Publisher) suspended() error {
+	if err := p.Suspended(); err != nil {
+		return fault.Errorf(fault.Unavailable, "layout", "%w", err)
+	}
+	return nil
 }
 
 // sending is one event on its way, and what becomes of it.
 type sending struct {
 	publisher *Publisher
 	event     *events.Event
-	created   int64 // of the stream
 	unable    error // why it cannot be sent
 
-	once  sync.Once
-	token uint64 // under which it waits in the inbox
-	done  chan struct{}
-	got   reply // before done is closed
+	once    sync.Once
+	created int64  // of the stream, when it began
+	token   uint64 // under which it waits in the inbox
+	done    chan struct{}
+	got     reply // before done is closed
 }
 
 func (s *sending) Begin() { s.once.Do(s.begin) }
@@ -131,12 +142,15 @@ func (s *sending) begin() {
 		s.end(reply{err: err})
 		return
 	}
+	// Not before: a claim that found a commit has asked meanwhile whether it holds,
+	// and that may have been how we learned of another life of the stream.
+	s.created = s.publisher.incarnation.created.Load()
 	s.publisher.client.acks.begin(s)
 }
 
 func (s *sending) ready() error {
-	if err := s.publisher.Suspended(); err != nil {
-		return fault.Errorf(fault.Unavailable, "layout", "%w", err)
+	if err := s.publisher.suspended(); err != nil {
+		return err
 	}
 	if s.unable != nil {
 		return s.unable
@@ -163,7 +177,7 @@ func (s *sending) Wait(ctx context.Context) (events.Receipt, error) {
 	switch {
 	case got.came:
 		p.acks.heard()
-	case errors.Is(got.err, context.DeadlineExceeded):
+	case got.gaveUp && errors.Is(got.err, context.DeadlineExceeded):
 		p.acks.miss(time.Now())
 	}
 	if got.err != nil {
@@ -282,14 +296,14 @@ type incarnation struct {
 	created atomic.Int64 // Unix nanoseconds; 0 before it is known
 }
 
-func (i *incarnation) known(ctx context.Context, c *Client) (int64, error) {
-	if created := i.created.Load(); created != 0 {
-		return created, nil
+func (i *incarnation) known(ctx context.Context, c *Client) error {
+	if i.created.Load() != 0 {
+		return nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, publishTimeout)
 	defer cancel()
-	now, err := i.refresh(ctx, c)
-	return now.created, err
+	_, err := i.refresh(ctx, c)
+	return err
 }
 
 // extent is a stream's life and the sequences that it holds.

@@ -117,6 +117,61 @@ func TestPublishInSteps(t *testing.T) {
 	}
 }
 
+// A claim that found a commit asks whether that still holds, and so may be the
+// first to learn that the stream was made anew. The event that is then sent was
+// prepared before: with the old life in its place, its commit would never hold,
+// and a late retry would be stored twice.
+func TestPublishInStepsAcrossLives(t *testing.T) {
+	f := newFixture(t)
+	p := f.client.NewPublisher()
+	old := publish(t, p, event(1))
+	again := event(1)
+	sending := p.Prepare(t.Context(), &again)
+	if err := f.js.DeleteStream(t.Context(), stream.Events); err != nil {
+		t.Fatal(err)
+	}
+	provision(t, f.client, f.layout)
+	if held, err := p.Holds(t.Context(), old.Place); held || err != nil {
+		t.Fatalf("held %v, %v", held, err)
+	}
+	r, err := sending.Wait(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if held, err := p.Holds(t.Context(), r.Place); !held || err != nil {
+		t.Errorf("held %v, %v: what was just stored", held, err)
+	}
+}
+
+// A stream that cannot be asked what it is has not failed to confirm an event: none
+// was sent. Three of those made the publisher believe that it had, so that good
+// events were refused once the stream was back.
+func TestPublishUnaskedIsNotUnconfirmed(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	line := newProxy(t, f.server.Addr().String())
+	c := connect(t, stream.ConnectOptions{URL: line.url()})
+	line.mute.Store(true)
+	p := c.NewPublisher()
+	var wg sync.WaitGroup
+	for n := range stream.SilentAfter {
+		wg.Go(func() {
+			e := event(n)
+			ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+			defer cancel()
+			if _, err := p.Prepare(ctx, &e).Wait(ctx); fault.ReasonOf(err) != "no_stream" {
+				t.Errorf("got %v", err)
+			}
+		})
+	}
+	wg.Wait()
+	if err := p.Silent(); err != nil {
+		t.Error(err)
+	}
+	p.Suspend(errors.New("not checked yet"))
+	expect(t, p, event(9), fault.Unavailable, atOnce) // and that is said before anything is asked
+}
+
 func TestPublishDuplicate(t *testing.T) {
 	f := newFixture(t)
 	p := f.client.NewPublisher()

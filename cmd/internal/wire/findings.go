@@ -152,7 +152,7 @@ func redisAdvice(warning string) (why, try string) {
 	case strings.Contains(warning, "maxmemory-policy"):
 		return "what is evicted is forgotten, and a retry of it becomes a second event", "an instance of its own with maxmemory-policy noeviction"
 	case strings.Contains(warning, "scripts are refused"):
-		return "claims and commits are scripts: nothing would be deduped", "let the ACL user run EVAL and EVALSHA on alipay:dedupe:*"
+		return "commits are scripts: nothing would be remembered", "let the ACL user run EVAL, EVALSHA, GET, SET and DEL on alipay:dedupe:*"
 	case strings.Contains(warning, "role is"):
 		return "a replica takes no claims", "redis.url of the master, or Sentinel"
 	case strings.Contains(warning, "older than"):
