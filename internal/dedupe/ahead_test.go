@@ -5,7 +5,6 @@ import (
 	"errors"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"alipay-notify/internal/dedupe"
 	"alipay-notify/internal/fault"
@@ -86,16 +85,8 @@ func TestAheadNotWithoutAClaim(t *testing.T) {
 func TestAheadOfWhoLeft(t *testing.T) {
 	t.Parallel()
 	g := newRig(t, dedupe.Publish, false)
-	client := open(t, g.server.Addr())
 	gate := &gate{open: make(chan struct{}), arrived: make(chan int, 10), first: true}
-	client.AddHook(gate)
-	r, err := dedupe.New(client, dedupe.Options{
-		Lease: time.Minute, Retention: time.Hour, Timeout: 20 * time.Second,
-		Holds: func(context.Context, string) (bool, error) { return true, nil },
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	r := g.through(gate, dedupe.Options{})
 	dedupe.SetPatience(r, 0) // so that the release does not wait behind the claim
 	ctx, cancel := context.WithCancel(t.Context())
 	w, left := newWork(), make(chan error)

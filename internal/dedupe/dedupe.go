@@ -192,15 +192,6 @@ type attempt struct {
 	release bool // after failure, remove our claim: it is, or may be, there
 }
 
-// Ahead is what may begin before its caller runs again: a claim's answer comes to
-// another goroutine, and with thirty others.
-type Ahead = interface {
-	// Begin does not block. It is called once the claim is held, from any goroutine.
-	Begin()
-	// Done is closed when there is nothing left to wait for.
-	Done() <-chan struct{}
-}
-
 // Do runs fn for key unless it already ran to success within the retention
 // window. fingerprint, 1-128 bytes of '!' to '~' without ':', identifies the
 // content that comes under the key. place is an opaque token that says where
@@ -247,10 +238,6 @@ func (r *Redis) Do(ctx context.Context, key, fingerprint string, ahead Ahead, fn
 	place, err = r.run(ctx, a, fn)
 	return place, "", err
 }
-
-// afterClaim is the moment when the claim is held and nothing is under way. A crash
-// leaves at most our lease, which ends by itself before the sender tries again.
-func afterClaim() { fault.Point("after-claim") }
 
 // run calls fn and settles the claim. The release is deferred, and nothing is
 // recovered, so that a panic in fn leaves with its own stack and yet without

@@ -114,16 +114,8 @@ func TestLeaseEnds(t *testing.T) {
 // one whose caller leaves is not sent at all.
 func TestFlightsShare(t *testing.T) {
 	g := newRig(t, dedupe.Publish, false)
-	client := open(t, g.server.Addr())
 	gate := &gate{open: make(chan struct{}), arrived: make(chan int, 1000)}
-	client.AddHook(gate)
-	r, err := dedupe.New(client, dedupe.Options{
-		Lease: time.Minute, Retention: time.Hour, Timeout: 20 * time.Second,
-		Holds: func(context.Context, string) (bool, error) { return true, nil },
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	r := g.through(gate, dedupe.Options{})
 	dedupe.SetPatience(r, time.Hour)
 	do := func(ctx context.Context, key string) error {
 		_, _, err := r.Do(ctx, key, "fp", nil, func(context.Context, bool) (string, error) { return "p", nil })
@@ -169,16 +161,8 @@ func TestFlightsShare(t *testing.T) {
 // hold up the calls that come after it.
 func TestFlightsDoNotWaitForALateOne(t *testing.T) {
 	g := newRig(t, dedupe.Publish, false)
-	client := open(t, g.server.Addr())
 	gate := &gate{open: make(chan struct{}), arrived: make(chan int, 1000), first: true}
-	client.AddHook(gate)
-	r, err := dedupe.New(client, dedupe.Options{
-		Lease: time.Minute, Retention: time.Hour, Timeout: 20 * time.Second,
-		Holds: func(context.Context, string) (bool, error) { return true, nil },
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	r := g.through(gate, dedupe.Options{})
 	do := func(key string) error {
 		_, _, err := r.Do(t.Context(), key, "fp", nil, func(context.Context, bool) (string, error) { return "p", nil })
 		return err

@@ -131,6 +131,20 @@ func newRig(t *testing.T, policy dedupe.Policy, hangs bool) *rig {
 	return g
 }
 
+// through is a Redis of its own on the server, with calls through a hook.
+func (g *rig) through(hook redis.Hook, o dedupe.Options) *dedupe.Redis {
+	g.Helper()
+	client := open(g.T, g.server.Addr())
+	client.AddHook(hook)
+	o.Lease, o.Retention, o.Timeout = time.Minute, time.Hour, 20*time.Second
+	o.Holds = func(context.Context, string) (bool, error) { return true, nil }
+	r, err := dedupe.New(client, o)
+	if err != nil {
+		g.Fatal(err)
+	}
+	return r
+}
+
 func (g *rig) observed() []string {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -358,16 +372,8 @@ func (r *repeats) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.Proc
 func TestClaimOfARepeat(t *testing.T) {
 	t.Parallel()
 	g := newRig(t, dedupe.Refuse, false)
-	client := open(t, g.server.Addr())
-	client.AddHook(&repeats{})
-	r, err := dedupe.New(client, dedupe.Options{
-		Lease: time.Minute, Retention: time.Hour, Timeout: 20 * time.Second, OnUnavailable: dedupe.Refuse,
-		Holds: func(context.Context, string) (bool, error) { return true, nil },
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, _, err = r.Do(t.Context(), g.key, "fp", nil, func(context.Context, bool) (string, error) { t.Error("fn ran"); return "", nil })
+	r := g.through(&repeats{}, dedupe.Options{OnUnavailable: dedupe.Refuse})
+	_, _, err := r.Do(t.Context(), g.key, "fp", nil, func(context.Context, bool) (string, error) { t.Error("fn ran"); return "", nil })
 	if fault.KindOf(err) != fault.Unavailable {
 		t.Errorf("err = %v", err)
 	}

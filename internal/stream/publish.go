@@ -105,7 +105,7 @@ func (p *Publisher) able(ctx context.Context, e *events.Event) error {
 		return fault.Errorf(fault.Unavailable, "no_stream", "read %s: %w", Events, err)
 	}
 	if err := p.client.acks.open(); err != nil {
-		return classify(err)
+		return fault.Errorf(fault.Unavailable, "disconnected", "subscribe to the answers: %w", err)
 	}
 	return nil
 }

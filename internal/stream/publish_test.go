@@ -94,10 +94,8 @@ func TestPublishInSteps(t *testing.T) {
 	}
 	<-sending.Done()
 	wg.Wait()
-	for range 2 {
-		if r, err := sending.Wait(t.Context()); err != nil || r.Sequence != 2 || r.Duplicate {
-			t.Errorf("got %+v, %v", r, err)
-		}
+	if r, err := sending.Wait(t.Context()); err != nil || r.Sequence != 2 || r.Duplicate {
+		t.Errorf("got %+v, %v", r, err)
 	}
 	if n := f.messages(t); n != 2 {
 		t.Errorf("%d messages are stored", n)
