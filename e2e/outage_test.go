@@ -116,6 +116,55 @@ func TestRedisAway(t *testing.T) {
 	}
 }
 
+// TestRedisTakesNoClaims: a Redis that answers PING and takes no claims is as good
+// as away for whoever chose refuse. The receiver used to ask for no more than PING
+// and said that it was ready, while every notification was answered 503: balancers
+// kept sending to it, and the alert for it slept.
+func TestRedisTakesNoClaims(t *testing.T) {
+	t.Parallel()
+	app := alipaytest.NewApp(t, "")
+	for name, tt := range map[string]struct {
+		breaks, heals []any
+		outcome       string // of a notification meanwhile; empty: not asked
+		why           string
+	}{
+		"a replica since a failover": {[]any{"replicaof", "127.0.0.1", "1"}, []any{"replicaof", "no", "one"}, "unavailable", "READONLY"},
+		"full":                       {[]any{"config", "set", "maxmemory", "1"}, []any{"config", "set", "maxmemory", "0"}, "unavailable", "OOM"},
+		// Claims are plain commands where the key is free, so that only commits fail.
+		"a login without scripts": {[]any{"acl", "setuser", "receiver", "-evalsha", "-eval"}, []any{"acl", "setuser", "receiver", "+evalsha", "+eval"}, "", "NOPERM"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			config, redis, _ := external(t, app)
+			redis.must(t, "acl", "setuser", "receiver", "on", ">pw", "~alipay:dedupe:*", "+@all")
+			config.keys["redis.url"] = "redis://receiver:pw@127.0.0.1:" + redis.port
+			config.keys["redis.on_unavailable"] = "refuse"
+			r := ready(t, config)
+			if keys := redis.keys(t); len(keys) > 0 {
+				t.Errorf("looking stored %q", keys)
+			}
+
+			redis.must(t, tt.breaks...)
+			eventually(t, "the receiver is not ready", func() bool { return r.readyz(t).status == http.StatusServiceUnavailable })
+			if why := r.readyz(t).body; !strings.Contains(why, tt.why) {
+				t.Errorf("readyz says %q, want %s", why, tt.why)
+			}
+			if check := config.run(t, "check"); check.code != 1 || !strings.Contains(check.stdout, "claims are refused: "+tt.why) {
+				t.Errorf("check: exit code %d\n%s", check.code, check.stdout)
+			}
+			n, requests := voucher(t, app), 1
+			if tt.outcome != "" {
+				wantOutcome(t, r, n, requests, tt.outcome, "redis")
+				requests++
+			}
+
+			redis.must(t, tt.heals...)
+			r.waitReady(t)
+			wantOutcome(t, r, n, requests, "accepted", "")
+		})
+	}
+}
+
 // TestStreamRecreated loses the archive while Redis still remembers: the
 // notification is published again, never answered from Redis' memory.
 func TestStreamRecreated(t *testing.T) {

@@ -53,6 +53,14 @@ func (s *redisServer) restart(t testing.TB) {
 
 func (s *redisServer) url() string { return "redis://127.0.0.1:" + s.port }
 
+// must runs a command.
+func (s *redisServer) must(t testing.TB, command ...any) {
+	t.Helper()
+	if err := s.client.Do(t.Context(), command...).Err(); err != nil {
+		t.Fatalf("%v: %v", command, err)
+	}
+}
+
 // keys are all keys of the server.
 func (s *redisServer) keys(t testing.TB) []string {
 	t.Helper()

@@ -213,17 +213,22 @@ func (r *receiver) streamAway(ctx context.Context) error {
 }
 
 // redisAway tells why nothing would be taken for want of Redis. Where the policy
-// is to publish without it, its absence is no reason.
+// is to publish without it, its absence is no reason. A server that answers is not
+// enough: a replica does, and so does one whose memory is full.
 func (r *receiver) redisAway(ctx context.Context) error {
 	if r.redis == nil || dedupe.Policy(r.cfg.Redis.OnUnavailable) != dedupe.Refuse {
 		return nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, dedupe.DefaultTimeout)
 	defer cancel()
-	if r.redis.Ping(ctx).Err() != nil {
-		return errors.New("redis cannot be reached, and redis.on_unavailable is refuse")
+	err := dedupe.Probe(ctx, r.redis)
+	if err == nil {
+		return nil
 	}
-	return nil
+	if code := dedupe.Refusal(err); code != "" {
+		return fmt.Errorf("redis refuses claims (%s), and redis.on_unavailable is refuse", code)
+	}
+	return errors.New("redis cannot be reached, and redis.on_unavailable is refuse")
 }
 
 func (r *receiver) observeConnection(event string, err error) {

@@ -16,10 +16,28 @@ const oldest = 6
 
 // Check looks at the server behind client, or at every master of a cluster. The
 // findings are lines for an operator: the version and role of each server, then
-// what is wrong with it, beginning with "warning: ". The error says that a
-// server did not answer at all. What an ACL forbids to know is a finding, not an
-// error.
+// what is wrong with it, beginning with "warning: ", and last, after NoClaims,
+// whether claims are refused. The error says that a server did not answer at all.
+// What an ACL forbids to know is a finding, not an error.
 func Check(ctx context.Context, client redis.UniversalClient) ([]string, error) {
+	found, err := checkServers(ctx, client)
+	if err != nil {
+		return nil, err
+	}
+	// A login that may not do what a claim takes must be found here and not by the
+	// first notification.
+	if err := Probe(ctx, client); refused(err) {
+		found = append(found, NoClaims+err.Error())
+	} else if err != nil {
+		return nil, fmt.Errorf("probe: %w", err)
+	}
+	return found, nil
+}
+
+// NoClaims begins the finding that says why claims, commits or releases are refused.
+const NoClaims = "warning: claims are refused: "
+
+func checkServers(ctx context.Context, client redis.UniversalClient) ([]string, error) {
 	cluster, ok := client.(*redis.ClusterClient)
 	if !ok {
 		return checkServer(ctx, client, "")
@@ -44,14 +62,6 @@ func checkServer(ctx context.Context, client redis.UniversalClient, name string)
 	var found []string
 	say := func(format string, args ...any) { found = append(found, fmt.Sprintf(format, args...)) }
 
-	// Dedupe is scripts, and what they call; a login that may not run them must be
-	// found here and not by the first notification.
-	if err := client.Eval(ctx, "return 1", nil).Err(); err != nil {
-		if !isRefusal(err) {
-			return nil, fmt.Errorf("%seval: %w", name, err)
-		}
-		say("warning: %sscripts are refused: %v", name, err)
-	}
 	info, err := readInfo(ctx, client)
 	if err != nil && !isRefusal(err) {
 		return nil, fmt.Errorf("%sinfo: %w", name, err)
@@ -64,7 +74,7 @@ func checkServer(ctx context.Context, client redis.UniversalClient, name string)
 			say("warning: %sversion %s is older than %d", name, info["redis_version"], oldest)
 		}
 		if role := info["role"]; role != "master" {
-			say("warning: %sthe role is %q, not master: claims will be refused", name, role)
+			say("warning: %sthe role is %q, not master", name, role)
 		}
 	}
 	policy := info["maxmemory_policy"]

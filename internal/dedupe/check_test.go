@@ -46,13 +46,13 @@ func TestCheck(t *testing.T) {
 		"evicts":     {answers{"info": strings.Replace(good, "noeviction", "allkeys-lru", 1)}, []string{"redis", "warning: maxmemory-policy is allkeys-lru"}},
 		"replica":    {answers{"info": strings.Replace(good, "role:master", "role:slave", 1)}, []string{"redis", `warning: the role is "slave"`}},
 		"old":        {answers{"info": strings.Replace(good, "7.0.15", "5.0.1", 1)}, []string{"redis", "warning: version 5.0.1 is older than 6"}},
-		"no scripts": {answers{"info": good, "eval": noperm}, []string{"warning: scripts are refused", "redis"}},
+		"no scripts": {answers{"info": good, "evalsha": noperm}, []string{"redis", "warning: claims are refused: NOPERM"}},
 		"no info": {answers{"info": noperm, "config": map[string]string{"maxmemory-policy": "noeviction"}},
 			[]string{"warning: version and role are unknown"}},
 		"nothing": {answers{"info": noperm, "config": noperm, "ping": noperm},
 			[]string{"warning: version and role are unknown", "warning: maxmemory-policy is unknown"}},
 		"down":         {answers{"ping": errConn}, nil},
-		"down later":   {answers{"eval": errConn}, nil},
+		"down later":   {answers{"info": good, "evalsha": errConn}, nil},
 		"down at last": {answers{"info": errConn}, nil},
 	}
 	for name, tt := range tests {

@@ -127,7 +127,7 @@ func CheckRedis(ctx context.Context, cfg config.Config, more func(context.Contex
 	if err != nil {
 		why := "what Alipay repeats later than the stream's window becomes a second event"
 		if dedupe.Policy(cfg.Redis.OnUnavailable) == dedupe.Refuse {
-			why = "redis.on_unavailable is refuse: every notification is answered 503"
+			why = refusesAll
 		}
 		return []Finding{{"redis", Fail, err.Error(), why, "start Redis, or correct redis.url"}}
 	}
@@ -137,6 +137,9 @@ func CheckRedis(ctx context.Context, cfg config.Config, more func(context.Contex
 		if wrong, warned := strings.CutPrefix(d, "warning: "); warned {
 			f = Finding{"redis", Warn, wrong, "", ""}
 			f.Why, f.Try = redisAdvice(wrong)
+			if strings.HasPrefix(d, dedupe.NoClaims) && dedupe.Policy(cfg.Redis.OnUnavailable) == dedupe.Refuse {
+				f.State, f.Why = Fail, refusesAll
+			}
 		}
 		all = append(all, f)
 	}
@@ -146,13 +149,16 @@ func CheckRedis(ctx context.Context, cfg config.Config, more func(context.Contex
 	return all
 }
 
+const refusesAll = "redis.on_unavailable is refuse: every notification is answered 503"
+
 // redisAdvice says why a warning of dedupe.Check matters, and what to do.
 func redisAdvice(warning string) (why, try string) {
 	switch {
 	case strings.Contains(warning, "maxmemory-policy"):
 		return "what is evicted is forgotten, and a retry of it becomes a second event", "an instance of its own with maxmemory-policy noeviction"
-	case strings.Contains(warning, "scripts are refused"):
-		return "commits are scripts: nothing would be remembered", "let the ACL user run EVAL, EVALSHA, GET, SET and DEL on alipay:dedupe:*"
+	case strings.Contains(warning, "claims are refused"):
+		return "nothing would be remembered, and what Alipay repeats after the stream's window becomes a second event",
+			"NOPERM: let the ACL user run EVAL, EVALSHA, GET, SET and DEL on alipay:dedupe:*; READONLY: redis.url of the master, or Sentinel; OOM: more maxmemory"
 	case strings.Contains(warning, "role is"):
 		return "a replica takes no claims", "redis.url of the master, or Sentinel"
 	case strings.Contains(warning, "older than"):
