@@ -46,9 +46,9 @@ func TestNATSAway(t *testing.T) {
 	wantOutcome(t, r, second, 2, "unavailable", "disconnected")
 	// What was acknowledged cannot be looked up now, and Redis' memory alone is
 	// no reason to say success again.
-	wantOutcome(t, r, first, 3, "unavailable", "holds")
+	wantOutcome(t, r, first, 3, "unavailable", "disconnected")
 	if keys := redis.keys(t); len(keys) != 1 {
-		t.Errorf("keys %v, want that of the first alone: a failure gives its claim back", keys)
+		t.Errorf("keys %v, want that of the first alone: what cannot be sent is not claimed", keys)
 	}
 
 	nats.begin(t)

@@ -111,8 +111,8 @@ func (s *fakeStream) Publish(ctx context.Context, e events.Event) (events.Receip
 // inSteps is the stream for who begins to publish before he waits for it.
 type inSteps struct{ *fakeStream }
 
-func (s inSteps) Prepare(ctx context.Context, e *events.Event) ingest.Sending {
-	return &step{publish: func() (events.Receipt, error) { return s.Publish(ctx, *e) }, done: make(chan struct{})}
+func (s inSteps) Prepare(ctx context.Context, e *events.Event) (ingest.Sending, error) {
+	return &step{publish: func() (events.Receipt, error) { return s.Publish(ctx, *e) }, done: make(chan struct{})}, nil
 }
 
 type step struct {

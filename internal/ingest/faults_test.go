@@ -6,6 +6,7 @@ import (
 	"testing/synctest"
 
 	"alipay-notify/internal/alipaytest"
+	"alipay-notify/internal/events"
 	"alipay-notify/internal/fault"
 	"alipay-notify/internal/ingest"
 )
@@ -182,6 +183,32 @@ func TestIngestClaimRefused(t *testing.T) {
 		t.Error("something is stored")
 	}
 	h.want(h.deliver("a"), ingest.Accepted, "")
+}
+
+// A stream that is known to be away is said to be away, and Redis hears nothing of
+// it: what cannot be sent was claimed and given back, so that an outage of NATS was
+// twice the usual load for Redis, and a delivery beside another was told that this
+// one is at work.
+func TestIngestUnsendableIsNotClaimed(t *testing.T) {
+	h := newHarness(t)
+	h.publishTo(away{h.stream})
+	if res := h.deliver("a"); res.Outcome != unavailable || res.Reason != "disconnected" {
+		t.Errorf("got %s, %s", res.Outcome, res.Reason)
+	}
+	if n := h.once.calls(); n != 0 {
+		t.Errorf("%d calls of the store", n)
+	}
+	h.publishTo(inSteps{h.stream})
+	if res := h.deliver("a"); res.Outcome != ingest.Accepted {
+		t.Errorf("afterwards: %s, %s", res.Outcome, res.Reason)
+	}
+}
+
+// away is a stream to which there is no connection.
+type away struct{ *fakeStream }
+
+func (away) Prepare(context.Context, *events.Event) (ingest.Sending, error) {
+	return nil, fault.Errorf(fault.Unavailable, "disconnected", "not connected")
 }
 
 // The last rows of DESIGN.md section 7: what was remembered is gone.

@@ -48,10 +48,11 @@ type Sending = interface {
 	Wait(ctx context.Context) (events.Receipt, error)
 }
 
-// Preparer is a Publisher that can publish in steps. Prepare sends nothing, and
-// the event is not changed once its sending has begun.
+// Preparer is a Publisher that can publish in steps. Prepare sends nothing; its
+// error is Publish's, of an event that is not stored. The event is not changed once
+// its sending has begun.
 type Preparer interface {
-	Prepare(ctx context.Context, e *events.Event) Sending
+	Prepare(ctx context.Context, e *events.Event) (Sending, error)
 }
 
 // Publisher stores events.

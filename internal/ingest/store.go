@@ -36,7 +36,12 @@ func (p *Pipeline) storeOnce(ctx context.Context, e events.Event, res *Result) e
 		ahead   Ahead
 	)
 	if preparer, ok := p.publisher.(Preparer); ok {
-		sending = preparer.Prepare(ctx, &e)
+		// What cannot be sent is not claimed: a stream that is away costs Redis
+		// nothing, and no delivery is told that another is at work.
+		var err error
+		if sending, err = preparer.Prepare(ctx, &e); err != nil {
+			return err
+		}
 		ahead = sending
 	}
 	_, prior, err := p.once.Do(ctx, p.key(e.AppID, e.ID), e.Fingerprint, ahead, func(ctx context.Context, asked bool) (string, error) {

@@ -37,6 +37,16 @@ const SilentAfter = silentAfter
 // ParseAck is parseAck.
 var ParseAck = parseAck
 
+// BreakAnswers makes subscribing to the answers fail until mend is called.
+func (c *Client) BreakAnswers() (mend func()) {
+	prefix := c.acks.prefix
+	c.acks.prefix = "not a subject."
+	return func() { c.acks.prefix = prefix }
+}
+
+// Subscriptions is how many the connection has.
+func (c *Client) Subscriptions() int { return c.nc.NumSubscriptions() }
+
 // PublishAcked is a publish without a Publisher's checks before it.
 func (c *Client) PublishAcked(ctx context.Context, e events.Event, timeout time.Duration) (jetstream.PubAck, error) {
 	ctx, cancel := context.WithTimeout(ctx, timeout)

@@ -71,20 +71,31 @@ func (p *Publisher) Suspended() error {
 func (p *Publisher) Publish(ctx context.Context, e events.Event) (events.Receipt, error) {
 	ctx, cancel := context.WithTimeout(ctx, publishTimeout)
 	defer cancel()
-	return p.Prepare(ctx, &e).Wait(ctx)
+	s, err := p.Prepare(ctx, &e)
+	if err != nil {
+		return events.Receipt{}, err
+	}
+	return s.Wait(ctx)
 }
 
-// Prepare is Publish in steps. It sends nothing yet, and asks all that may take
-// its time. Begin sends, does not block, and is done once however often it is
-// called; Done is closed when there is nothing left to wait for; Wait, which is for
-// one to call, begins where that was not done yet, and ends as Publish does, or
-// with ctx. The event is not changed after Begin.
-func (p *Publisher) Prepare(ctx context.Context, e *events.Event) interface {
+// Sending is a publish that was prepared. Begin sends, does not block, and is done
+// once however often it is called; Done is closed when there is nothing left to
+// wait for; Wait, which is for one to call, begins where that was not done yet, and
+// ends as Publish does, or with ctx.
+type Sending = interface {
 	Begin()
 	Done() <-chan struct{}
 	Wait(ctx context.Context) (events.Receipt, error)
-} {
-	return &sending{publisher: p, event: e, unable: p.able(ctx, e), done: make(chan struct{})}
+}
+
+// Prepare is Publish in steps. It sends nothing yet, and asks all that may take
+// its time; its errors are Publish's, of an event that is not stored. The event is
+// not changed once its sending has begun.
+func (p *Publisher) Prepare(ctx context.Context, e *events.Event) (Sending, error) {
+	if err := p.able(ctx, e); err != nil {
+		return nil, err
+	}
+	return &sending{publisher: p, event: e, done: make(chan struct{})}, nil
 }
 
 // able tells whether an event could be sent now.
@@ -121,7 +132,6 @@ func (p *Publisher) suspended() error {
 type sending struct {
 	publisher *Publisher
 	event     *events.Event
-	unable    error // why it cannot be sent
 
 	once    sync.Once
 	created int64  // of the stream, when it began
@@ -151,9 +161,6 @@ func (s *sending) begin() {
 func (s *sending) ready() error {
 	if err := s.publisher.suspended(); err != nil {
 		return err
-	}
-	if s.unable != nil {
-		return s.unable
 	}
 	if !s.publisher.acks.allow(time.Now()) {
 		return fault.Errorf(fault.Unavailable, "no_acks", "the stream does not confirm what it takes; one event a second is tried")

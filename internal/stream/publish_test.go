@@ -75,14 +75,23 @@ func TestPublishStoresTheEvent(t *testing.T) {
 	}
 }
 
+func prepare(tb testing.TB, p *stream.Publisher, e *events.Event) stream.Sending {
+	tb.Helper()
+	s, err := p.Prepare(tb.Context(), e)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return s
+}
+
 // Publishing in steps: nothing is sent before it begins, and that is once, whoever
 // says so; what cannot be sent ends as it does in one step.
 func TestPublishInSteps(t *testing.T) {
 	f := newFixture(t)
 	p := f.client.NewPublisher()
 	e, other := event(1), event(2)
-	sending := p.Prepare(t.Context(), &e)
-	if _, err := p.Prepare(t.Context(), &other).Wait(t.Context()); err != nil { // it begins by itself
+	sending := prepare(t, p, &e)
+	if _, err := prepare(t, p, &other).Wait(t.Context()); err != nil { // it begins by itself
 		t.Fatal(err)
 	}
 	if n := f.messages(t); n != 1 {
@@ -102,7 +111,7 @@ func TestPublishInSteps(t *testing.T) {
 	}
 
 	third := event(3)
-	sending = p.Prepare(t.Context(), &third)
+	sending = prepare(t, p, &third)
 	why := errors.New("ALIPAY_EVENTS: storage is Memory")
 	p.Suspend(why)
 	sending.Begin()
@@ -110,8 +119,35 @@ func TestPublishInSteps(t *testing.T) {
 	if _, err := sending.Wait(t.Context()); !errors.Is(err, why) || fault.KindOf(err) != fault.Unavailable {
 		t.Errorf("got %v", err)
 	}
+	if _, err := p.Prepare(t.Context(), &third); !errors.Is(err, why) {
+		t.Errorf("prepared while suspended: %v", err)
+	}
 	if n := f.messages(t); n != 2 {
 		t.Errorf("%d messages are stored", n)
+	}
+}
+
+// Without a subscription nobody hears the stream's answers: what was sent all the
+// same would be stored and answered "uncertain". It was; now nothing is sent, and
+// the next event tries to subscribe again. The subscription is made while nobody
+// holds a claim yet, since it may wait for a connection that is busy.
+func TestPublishWithoutASubscription(t *testing.T) {
+	f := newFixture(t)
+	p := f.client.NewPublisher()
+	mend := f.client.BreakAnswers()
+	e := event(1)
+	expect(t, p, e, fault.Unavailable, atOnce)
+	if n := f.messages(t); n != 0 {
+		t.Errorf("%d messages are stored", n)
+	}
+	mend()
+	before := f.client.Subscriptions()
+	sending := prepare(t, p, &e)
+	if n := f.client.Subscriptions(); n != before+1 {
+		t.Errorf("%d subscriptions more before it begins", n-before)
+	}
+	if _, err := sending.Wait(t.Context()); err != nil {
+		t.Error(err)
 	}
 }
 
@@ -124,7 +160,7 @@ func TestPublishInStepsAcrossLives(t *testing.T) {
 	p := f.client.NewPublisher()
 	old := publish(t, p, event(1))
 	again := event(1)
-	sending := p.Prepare(t.Context(), &again)
+	sending := prepare(t, p, &again)
 	if err := f.js.DeleteStream(t.Context(), stream.Events); err != nil {
 		t.Fatal(err)
 	}
@@ -157,7 +193,7 @@ func TestPublishUnaskedIsNotUnconfirmed(t *testing.T) {
 			e := event(n)
 			ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 			defer cancel()
-			if _, err := p.Prepare(ctx, &e).Wait(ctx); fault.ReasonOf(err) != "no_stream" {
+			if _, err := p.Prepare(ctx, &e); fault.ReasonOf(err) != "no_stream" {
 				t.Errorf("got %v", err)
 			}
 		})
@@ -389,7 +425,7 @@ func TestPublishServerStopsReading(t *testing.T) {
 	begin := make([]func(), 60)
 	for n := range begin {
 		e := event(1000 + n)
-		begin[n] = p.Prepare(t.Context(), &e).Begin
+		begin[n] = prepare(t, p, &e).Begin
 	}
 	line.deaf.Lock()
 	t.Cleanup(line.deaf.Unlock)
