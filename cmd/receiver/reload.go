@@ -3,10 +3,13 @@ package main
 import (
 	"context"
 	"crypto/sha256"
+	"errors"
 	"os"
+	"sync"
 	"time"
 
 	"alipay-notify/cmd/internal/wire"
+	"alipay-notify/internal/ingest"
 )
 
 const (
@@ -14,6 +17,8 @@ const (
 	reloadEvery = 30 * time.Second
 	// rememberTimeout bounds the keeping of one key in ALIPAY_KEYS.
 	rememberTimeout = 5 * time.Second
+	// rememberAgain is how long it counts.
+	rememberAgain = time.Hour
 )
 
 // reloader takes new keys into use while the receiver runs: on SIGHUP, and when
@@ -27,7 +32,7 @@ type reloader struct {
 	seen     [sha256.Size]byte
 
 	store      keyStore
-	remembered map[string]bool // ids that ALIPAY_KEYS has
+	remembered map[string]time.Time // when ALIPAY_KEYS took an id; of remember alone
 }
 
 // keyStore is ALIPAY_KEYS.
@@ -36,19 +41,39 @@ type keyStore interface {
 	RememberKey(ctx context.Context, id string, record []byte) error
 }
 
-func newReloader(r *receiver, path string, environ []string, keys wire.Keys) *reloader {
+// newReloader makes a reloader of keys that are in use. seen is wire.Look of before
+// they were loaded: a start can wait for its servers for minutes, and whoever
+// rotates a key meanwhile must not wait for the change after that.
+func newReloader(r *receiver, path string, environ []string, keys wire.Keys, seen [sha256.Size]byte) *reloader {
 	return &reloader{
 		receiver: r, path: path, environ: environ, keys: keys,
-		seen: wire.Digest(path, r.cfg), store: r.client, remembered: make(map[string]bool),
+		seen: seen, store: r.client, remembered: make(map[string]time.Time),
 	}
 }
 
 // run reloads on every signal of hup and on every change, until ctx ends.
 func (l *reloader) run(ctx context.Context, hup <-chan os.Signal) {
+	// A store that does not answer must not keep new keys from being taken into use.
+	due := make(chan []ingest.App, 1)
+	var remembering sync.WaitGroup
+	remembering.Go(func() {
+		for apps := range due {
+			l.remember(ctx, apps)
+		}
+	})
+	defer remembering.Wait()
+	defer close(due)
 	look := time.NewTicker(reloadEvery)
 	defer look.Stop()
-	l.remember(ctx)
+	if l.changed() {
+		l.reload()
+	}
 	for {
+		select { // the newest are enough
+		case <-due:
+		default:
+		}
+		due <- l.keys.Apps
 		select {
 		case <-ctx.Done():
 			return
@@ -59,15 +84,13 @@ func (l *reloader) run(ctx context.Context, hup <-chan os.Signal) {
 				l.reload()
 			}
 		}
-		l.remember(ctx)
 	}
 }
 
 // changed compares the files with what they were at the last look, so that a
 // file that does not load is reported once and not every 30 seconds.
 func (l *reloader) changed() bool {
-	cfg, _ := wire.Config(l.path, l.environ) // what cannot be read counts as a change, once
-	now := wire.Digest(l.path, cfg)
+	now := wire.Look(l.path, l.environ)
 	changed := now != l.seen
 	l.seen = now
 	return changed
@@ -97,12 +120,13 @@ func (l *reloader) reload() {
 }
 
 // remember keeps every key in ALIPAY_KEYS. A proof is only worth as much as the
-// key that it names, so what fails is tried again at the next look.
-func (l *reloader) remember(ctx context.Context) {
+// key that it names, so what fails is tried again at the next look, and what was
+// done is done again after an hour: the store may have been made anew.
+func (l *reloader) remember(ctx context.Context, apps []ingest.App) {
 	r := l.receiver
-	for _, a := range l.keys.Apps {
+	for _, a := range apps {
 		for _, k := range a.Verifier.Keys() {
-			if l.remembered[k.ID] || !l.store.Connected() {
+			if time.Since(l.remembered[k.ID]) < rememberAgain || !l.store.Connected() {
 				continue
 			}
 			record, err := wire.NewKeyRecord(a.ID, k, time.Now())
@@ -111,11 +135,18 @@ func (l *reloader) remember(ctx context.Context) {
 				err = l.store.RememberKey(ctx, k.ID, record)
 				cancel()
 			}
+			if ctx.Err() != nil {
+				return // we are stopping
+			}
 			if err != nil {
 				r.log.Warn().Str("key", k.ID).Err(err).Msg("the key is not remembered yet")
-				continue
 			}
-			l.remembered[k.ID] = true
+			if errors.Is(err, context.DeadlineExceeded) {
+				return // nor would the others be
+			}
+			if err == nil {
+				l.remembered[k.ID] = time.Now()
+			}
 		}
 	}
 }

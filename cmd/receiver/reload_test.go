@@ -22,16 +22,21 @@ import (
 	"alipay-notify/internal/server"
 )
 
-// fakeStore remembers keys. It fails as often as away says.
+// fakeStore remembers keys. It fails as often as away says, or never answers.
 type fakeStore struct {
 	mu      sync.Mutex
 	away    int
+	hangs   bool
 	records map[string][]byte
 }
 
 func (s *fakeStore) Connected() bool { return true }
 
-func (s *fakeStore) RememberKey(_ context.Context, id string, record []byte) error {
+func (s *fakeStore) RememberKey(ctx context.Context, id string, record []byte) error {
+	if s.hangs {
+		<-ctx.Done()
+		return ctx.Err()
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.away > 0 {
@@ -120,13 +125,40 @@ const (
 	saidForgot   = "the key is not remembered yet"
 )
 
-// TestReloadLooks changes files under a reloader that nobody signals. It looks
-// every 30 seconds: not before that, once for each change, and what cannot be
-// used changes nothing.
-func TestReloadLooks(t *testing.T) {
-	t.Parallel()
-	var keys [][]byte
-	var bodies [][]byte // made out here, because the year in the bubble is 2000
+// list writes a configuration with these key files.
+func (r *reloading) list(files string) {
+	r.write("config.yaml", "apps: [{app_id: \"1\", alipay_public_keys: ["+files+"]}]\n")
+}
+
+// begin loads the folder and starts the reloader; before is done between the two.
+func (r *reloading) begin(before func()) (hup chan<- os.Signal, end func()) {
+	r.t.Helper()
+	path := filepath.Join(r.dir, "config.yaml")
+	seen := wire.Look(path, nil)
+	cfg, loaded, err := wire.ReceiverConfig(path, nil)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	before()
+	daemon := &receiver{
+		cfg: cfg, log: zerolog.New(&r.log), metrics: server.NewMetrics("test", func() bool { return true }),
+		pipeline: ingest.New(ingest.Options{}, loaded.Apps...),
+	}
+	r.reloader = newReloader(daemon, path, nil, loaded, seen)
+	r.store = r.fake
+	ctx, cancel := context.WithCancel(r.t.Context())
+	signals := make(chan os.Signal, 1)
+	var running sync.WaitGroup
+	running.Go(func() { r.run(ctx, signals) })
+	return signals, func() {
+		cancel()
+		running.Wait()
+	}
+}
+
+// twoKeys makes two keys of an app, and a notification signed by each.
+func twoKeys(t *testing.T) (keys, bodies [][]byte) {
+	t.Helper()
 	for range 2 {
 		app := alipaytest.NewApp(t, "1")
 		body, err := app.Notification(t, "voucher.created", alipaytest.Options{}).Body(time.Now())
@@ -135,32 +167,45 @@ func TestReloadLooks(t *testing.T) {
 		}
 		keys, bodies = append(keys, app.PublicPEM), append(bodies, body)
 	}
+	return keys, bodies
+}
+
+// A start waits for its servers. A key that was rotated meanwhile counted as seen,
+// and genuine notifications were refused until it changed once more. And the first
+// reloader remembered keys before it looked again: with a store that did not
+// answer, the keys of six apps kept it from doing so for good.
+func TestReloadAtOnce(t *testing.T) {
+	t.Parallel()
+	keys, bodies := twoKeys(t) // made out here, because the year in the bubble is 2000
+	dir := t.TempDir()
+	synctest.Test(t, func(t *testing.T) {
+		r := &reloading{t: t, dir: dir, fake: &fakeStore{hangs: true}, bodies: bodies}
+		r.write("a.pem", string(keys[0]))
+		r.list("a.pem")
+		hup, end := r.begin(func() { r.write("a.pem", string(keys[1])) })
+		defer end()
+		r.want(0, []bool{false, true}, saidReloaded)
+		r.write("a.pem", string(keys[0]))
+		hup <- os.Interrupt
+		r.want(0, []bool{true, false}, saidReloaded)
+		r.want(rememberTimeout, []bool{true, false}, saidForgot)
+	})
+}
+
+// TestReloadLooks changes files under a reloader that nobody signals. It looks
+// every 30 seconds: not before that, once for each change, and what cannot be
+// used changes nothing.
+func TestReloadLooks(t *testing.T) {
+	t.Parallel()
+	keys, bodies := twoKeys(t) // made out here, because the year in the bubble is 2000
 	first, both, second := []bool{true, false}, []bool{true, true}, []bool{false, true}
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
 		r := &reloading{t: t, dir: dir, fake: &fakeStore{away: 1, records: map[string][]byte{}}, bodies: bodies}
-		list := func(files string) {
-			r.write("config.yaml", "apps: [{app_id: \"1\", alipay_public_keys: ["+files+"]}]\n")
-		}
 		r.write("a.pem", string(keys[0]))
 		r.write("b.pem", string(keys[1]))
-		list("a.pem")
-		path := filepath.Join(dir, "config.yaml")
-		cfg, loaded, err := wire.ReceiverConfig(path, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		daemon := &receiver{
-			cfg: cfg, log: zerolog.New(&r.log), metrics: server.NewMetrics("test", func() bool { return true }),
-			pipeline: ingest.New(ingest.Options{}, loaded.Apps...),
-		}
-		r.reloader = newReloader(daemon, path, nil, loaded)
-		r.store = r.fake
-		ctx, cancel := context.WithCancel(t.Context())
-		defer cancel()
-		hup := make(chan os.Signal, 1)
-		var running sync.WaitGroup
-		running.Go(func() { r.run(ctx, hup) })
+		r.list("a.pem")
+		hup, end := r.begin(func() {})
 
 		r.want(time.Second, first, saidForgot)
 		r.want(28*time.Second, first)
@@ -172,7 +217,7 @@ func TestReloadLooks(t *testing.T) {
 			t.Errorf("%v are remembered, want the one in use", ids)
 		}
 
-		list("a.pem, b.pem")
+		r.list("a.pem, b.pem")
 		r.want(29*time.Second, first)
 		r.want(time.Second, both, saidReloaded)
 		r.want(5*time.Minute, both)
@@ -185,7 +230,7 @@ func TestReloadLooks(t *testing.T) {
 		r.want(5*time.Minute, both, saidFailed) // said once
 		r.write("b.pem", string(keys[1]))
 		r.want(30*time.Second, both, saidReloaded)
-		list("a.pem, none.pem")
+		r.list("a.pem, none.pem")
 		r.want(5*time.Minute, both, saidFailed)
 		r.write("none.pem", string(keys[1])) // what was missing comes
 		r.want(30*time.Second, both, saidReloaded)
@@ -194,14 +239,13 @@ func TestReloadLooks(t *testing.T) {
 
 		// A signal does not wait for the next look, and the look that follows
 		// has nothing more to say.
-		list("b.pem")
+		r.list("b.pem")
 		hup <- os.Interrupt
 		r.want(0, second, saidReloaded)
 		r.want(5*time.Minute, second)
 		hup <- os.Interrupt // nothing has changed, and somebody asks all the same
 		r.want(0, second, saidReloaded)
 
-		cancel()
-		running.Wait()
+		end()
 	})
 }

@@ -46,6 +46,7 @@ type receiver struct {
 	listeners   []net.Listener
 	failed      chan error // a listener ended by itself
 
+	complaints  seldom         // of NATS
 	keeping     sync.WaitGroup // the writer of rejects
 	stopKeeping func()
 }
@@ -56,6 +57,8 @@ func serve(ctx context.Context, file string, environ []string, stderr io.Writer)
 	hup := make(chan os.Signal, 1)
 	signal.Notify(hup, syscall.SIGHUP)
 	defer signal.Stop(hup)
+	path := wire.ConfigPath(file, environ)
+	seen := wire.Look(path, environ)
 	cfg, keys, err := wire.ReceiverConfig(file, environ)
 	if err != nil {
 		return err
@@ -77,7 +80,7 @@ func serve(ctx context.Context, file string, environ []string, stderr io.Writer)
 	watchers.Go(func() { r.watch(watching) })
 	watchers.Go(func() { tuneGC(watching) })
 	watchers.Go(func() {
-		newReloader(r, wire.ConfigPath(file, environ), environ, keys).run(watching, hup)
+		newReloader(r, path, environ, keys, seen).run(watching, hup)
 	})
 	keeping, stopKeeping := context.WithCancel(context.WithoutCancel(ctx))
 	r.keeping.Go(func() { r.keeper.Run(keeping) })
@@ -253,6 +256,8 @@ func (r *receiver) wait(ctx context.Context) error {
 		return nil
 	case <-stopped:
 		return cli.Failedf("free some disk, then start again: everything acknowledged is stored", "%w", stream.ErrStopped)
+	case <-r.client.Closed():
+		return cli.Failedf("receiver check", "the connection to NATS is closed and does not come back by itself")
 	case err := <-r.failed:
 		return err
 	}

@@ -237,7 +237,27 @@ func (r *receiver) observeConnection(event string, err error) {
 		r.log.Info().Str("event", event).Msg("nats")
 		return
 	}
-	r.log.Warn().Str("event", event).Err(err).Msg("nats")
+	if r.complaints.due(event+err.Error(), time.Now()) {
+		r.log.Warn().Str("event", event).Err(err).Msg("nats")
+	}
+}
+
+// seldom lets what is said again and again through once a minute. It is safe for
+// concurrent use.
+type seldom struct {
+	mu   sync.Mutex
+	said string
+	at   time.Time
+}
+
+func (s *seldom) due(text string, now time.Time) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if text == s.said && now.Sub(s.at) < time.Minute {
+		return false
+	}
+	s.said, s.at = text, now
+	return true
 }
 
 // observeKept hears of what was not accepted. A flood would flood the log too,

@@ -29,13 +29,15 @@ const (
 
 // ConnectOptions says where the server is and who we are.
 type ConnectOptions struct {
-	URL     string // one or more, separated by commas; may hold user and password
-	Name    string // how the server's operator sees us
-	Creds   string // credentials file, or empty
-	CA      string // PEM bundle for TLS, or empty for the system's
-	Token   string // for the embedded server
-	Embed   *Embedded
-	Wait    bool // wait for the first connection instead of failing; the client then connects in the background
+	URL   string // one or more, separated by commas; may hold user and password
+	Name  string // how the server's operator sees us
+	Creds string // credentials file, or empty
+	CA    string // PEM bundle for TLS, or empty for the system's
+	Token string // for the embedded server
+	Embed *Embedded
+	Wait  bool // wait for the first connection instead of failing; the client then connects in the background
+	// Observe is told of connected, reconnected, disconnected, closed, of each
+	// attempt_failed, and of what else the server complains of (error).
 	Observe func(event string, err error)
 }
 
@@ -48,7 +50,9 @@ type Client struct {
 	denied denials
 }
 
-// Connect opens a connection that reconnects for ever. Nothing is ever kept in
+// Connect opens a connection that reconnects for ever, also where a server refuses
+// our login: whoever rotates a password does not do it everywhere at once. (What
+// the library cannot make sense of ends it all the same; see Closed.) Nothing is ever kept in
 // a reconnect buffer: what could not be sent is an error at once, so that
 // nothing is published after we have told Alipay to come again.
 func Connect(o ConnectOptions) (*Client, error) {
@@ -61,6 +65,7 @@ func Connect(o ConnectOptions) (*Client, error) {
 		nats.Name(o.Name),
 		nats.Timeout(dialTimeout),
 		nats.MaxReconnects(-1),
+		nats.IgnoreAuthErrorAbort(), // or the second refusal in a row of our login would be the end
 		nats.ReconnectWait(reconnectWait),
 		nats.ReconnectBufSize(-1),
 		nats.PingInterval(pingInterval),
@@ -70,6 +75,7 @@ func Connect(o ConnectOptions) (*Client, error) {
 		nats.RetryOnFailedConnect(o.Wait),
 		nats.ConnectHandler(func(*nats.Conn) { observe("connected", nil) }),
 		nats.ReconnectHandler(func(*nats.Conn) { observe("reconnected", nil) }),
+		nats.ReconnectErrHandler(func(_ *nats.Conn, err error) { observe("attempt_failed", err) }),
 		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
 			c.acks.fail(nats.ErrDisconnected)
 			observe("disconnected", err)
@@ -78,8 +84,11 @@ func Connect(o ConnectOptions) (*Client, error) {
 			c.denied.hear(err)
 			observe("error", err)
 		}),
-		nats.ClosedHandler(func(*nats.Conn) {
+		nats.ClosedHandler(func(nc *nats.Conn) {
 			c.acks.fail(nats.ErrConnectionClosed)
+			if err := nc.LastError(); err != nil {
+				observe("closed", err)
+			}
 			close(c.closed)
 		}),
 	}
@@ -125,6 +134,10 @@ func readRoots(file string) (*x509.CertPool, error) {
 
 // Connected tells whether the server can be reached right now.
 func (c *Client) Connected() bool { return c.nc.IsConnected() }
+
+// Closed is closed when the connection is and will not come back: Drain or Close
+// was called, or the server said what the library does not know.
+func (c *Client) Closed() <-chan struct{} { return c.closed }
 
 // Server names the server that we are connected to, without credentials.
 func (c *Client) Server() string { return c.nc.ConnectedUrlRedacted() }

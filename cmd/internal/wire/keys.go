@@ -186,6 +186,13 @@ func Digest(path string, cfg config.Config) [sha256.Size]byte {
 	return [sha256.Size]byte(h.Sum(nil))
 }
 
+// Look is the Digest of the configuration that there is now. A configuration that
+// cannot be read counts as one more content.
+func Look(path string, environ []string) [sha256.Size]byte {
+	cfg, _ := Config(path, environ)
+	return Digest(path, cfg)
+}
+
 // KeyRecord is what ALIPAY_KEYS keeps of a key.
 type KeyRecord struct {
 	KeyID     string    `json:"key_id"`
