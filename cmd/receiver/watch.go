@@ -63,13 +63,13 @@ const (
 	retryCheck = time.Second
 )
 
-var errNotChecked = errors.New("the streams were not checked yet: NATS cannot be reached")
+var errNotChecked = errors.New("the streams were not checked yet")
 
 // firstCheck refuses to start on streams that would lose something. Servers
 // that cannot be reached are another matter: the receiver then runs, answers
 // `unavailable`, and watch checks as soon as they are there.
 func (r *receiver) firstCheck(ctx context.Context) error {
-	r.suspend(errNotChecked)
+	r.suspend(fmt.Errorf("%w: NATS cannot be reached", errNotChecked))
 	wait, cancel := context.WithTimeout(ctx, firstCheckWait)
 	defer cancel()
 	for !r.client.Connected() {
@@ -96,12 +96,15 @@ func (r *receiver) firstCheck(ctx context.Context) error {
 func (r *receiver) check(ctx context.Context) ([]string, error) {
 	ctx, cancel := context.WithTimeout(ctx, compareTimeout)
 	defer cancel()
+	if usage, err := r.client.Usage(ctx); err == nil { // also where the rest cannot be read
+		r.metrics.Stream(usage.Bytes, usage.MaxBytes)
+	}
 	diffs, err := r.client.Check(ctx, wire.Layout(r.cfg))
 	if err != nil {
+		if errors.Is(r.publisher.Suspended(), errNotChecked) && r.client.Connected() {
+			r.suspend(fmt.Errorf("%w: %w", errNotChecked, err))
+		}
 		return nil, err
-	}
-	if usage, err := r.client.Usage(ctx); err == nil {
-		r.metrics.Stream(usage.Bytes, usage.MaxBytes)
 	}
 	var fatal []string
 	for _, d := range diffs {
@@ -207,6 +210,9 @@ func (r *receiver) streamAway(ctx context.Context) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, probeTimeout, errors.New("no answer to a probe"))
 	defer cancel()
 	if err := r.client.Probe(ctx); err != nil {
+		return err
+	}
+	if err := r.publisher.Refused(); err != nil {
 		return err
 	}
 	return r.publisher.Silent()

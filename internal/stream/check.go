@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -35,34 +36,32 @@ func Fatal(all []Difference) []Difference {
 }
 
 // Check compares the server's streams with the layout and changes nothing. An
-// error means that the server could not be asked, and says nothing about the
-// layout.
+// error means that the server could not be asked about ALIPAY_EVENTS, and says
+// nothing about the layout. Another stream that cannot be read (its only replica is
+// away, say) is a difference, and none that keeps events from being stored.
 func (c *Client) Check(ctx context.Context, l Layout) ([]Difference, error) {
+	found := make([]finding, len(l.streams)+len(l.buckets))
+	var asking sync.WaitGroup // at once: one that does not answer takes all the time there is
+	for i, want := range l.streams {
+		asking.Go(func() {
+			found[i] = c.look(ctx, want.Name, func(have jetstream.StreamConfig) []Difference { return compare(have, want, l.options) })
+		})
+	}
+	for i, b := range l.buckets {
+		asking.Go(func() {
+			found[len(l.streams)+i] = c.look(ctx, "KV_"+b.Bucket, func(have jetstream.StreamConfig) []Difference { return compareBucket(have, b) })
+		})
+	}
+	asking.Wait()
 	var diffs []Difference
-	missing := func(name string) {
-		diffs = append(diffs, Difference{Stream: name, Have: "missing", Want: "a stream (receiver provision creates it)", Fatal: true})
-	}
-	for _, want := range l.streams {
-		have, err := c.config(ctx, want.Name)
-		switch {
-		case errors.Is(err, jetstream.ErrStreamNotFound):
-			missing(want.Name)
-		case err != nil:
-			return nil, fault.Errorf(fault.Unavailable, "layout", "read the configuration of %s: %w", want.Name, err)
-		default:
-			diffs = append(diffs, compare(have, want, l.options)...)
+	for _, f := range found {
+		if f.err != nil && f.stream == Events {
+			return nil, fault.Errorf(fault.Unavailable, "layout", "read the configuration of %s: %w", f.stream, f.err)
 		}
-	}
-	for _, b := range l.buckets {
-		have, err := c.config(ctx, "KV_"+b.Bucket)
-		switch {
-		case errors.Is(err, jetstream.ErrStreamNotFound):
-			missing("KV_" + b.Bucket)
-		case err != nil:
-			return nil, fault.Errorf(fault.Unavailable, "layout", "read the configuration of %s: %w", b.Bucket, err)
-		default:
-			diffs = append(diffs, compareBucket(have, b)...)
+		if f.err != nil {
+			diffs = append(diffs, Difference{Stream: f.stream, Have: "cannot be read (" + f.err.Error() + ")", Want: "a stream with a leader"})
 		}
+		diffs = append(diffs, f.diffs...)
 	}
 	if limit, need := c.nc.MaxPayload(), int64(l.options.MessageSize()); limit > 0 && limit < need {
 		diffs = append(diffs, Difference{
@@ -71,6 +70,26 @@ func (c *Client) Check(ctx context.Context, l Layout) ([]Difference, error) {
 		})
 	}
 	return diffs, nil
+}
+
+// finding is what there is to say of one stream.
+type finding struct {
+	stream string
+	diffs  []Difference
+	err    error // it cannot be read
+}
+
+func (c *Client) look(ctx context.Context, name string, compare func(have jetstream.StreamConfig) []Difference) finding {
+	f := finding{stream: name}
+	switch have, err := c.config(ctx, name); {
+	case errors.Is(err, jetstream.ErrStreamNotFound):
+		f.diffs = []Difference{{Stream: name, Have: "missing", Want: "a stream (receiver provision creates it)", Fatal: true}}
+	case err != nil:
+		f.err = err
+	default:
+		f.diffs = compare(have)
+	}
+	return f
 }
 
 func (c *Client) config(ctx context.Context, name string) (jetstream.StreamConfig, error) {

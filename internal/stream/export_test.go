@@ -34,6 +34,18 @@ func (a *Acks) Silent(now time.Time) bool { return a.silent(now) }
 // SilentAfter is silentAfter.
 const SilentAfter = silentAfter
 
+// Refusals is refusals.
+type Refusals struct{ refusals }
+
+// Heard is heard.
+func (r *Refusals) Heard(duplicate bool, err error, now time.Time) { r.heard(duplicate, err, now) }
+
+// Since is since.
+func (r *Refusals) Since(now time.Time) error { return r.since(now) }
+
+// RefusedFor is refusedFor.
+const RefusedFor = refusedFor
+
 // ParseAck is parseAck.
 var ParseAck = parseAck
 

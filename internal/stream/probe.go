@@ -11,6 +11,8 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+
+	"alipay-notify/internal/fault"
 )
 
 // probeSubject is one that no event has: there is no app with that id.
@@ -22,6 +24,8 @@ var ErrFull = errors.New("ALIPAY_EVENTS is full: raise nats.max_bytes and provis
 // Probe tells whether ALIPAY_EVENTS would take an event now, and stores nothing:
 // it publishes on the condition that the last sequence is one that cannot be, so
 // that the stream's leader gets as far as looking at its own state and refuses.
+// What lies behind that, as the disk that a server may use, only an event meets:
+// Publisher.Refused knows of it.
 //
 // A leader that has just lost its followers still answers so until it steps down,
 // which takes it some ten seconds; Publisher.Silent knows of that sooner.
@@ -45,6 +49,9 @@ func (c *Client) Probe(ctx context.Context) error {
 	if usage.MaxBytes > 0 && usage.Bytes+maxHeaders > uint64(usage.MaxBytes) {
 		return ErrFull
 	}
+	if usage.MaxMessages > 0 && usage.Messages >= uint64(usage.MaxMessages) {
+		return fmt.Errorf("%s holds all the %d messages that it may: receiver provision takes that limit away", Events, usage.MaxMessages)
+	}
 	return nil
 }
 
@@ -67,6 +74,9 @@ const (
 	trialEvery = time.Second
 	// silentFor is how long a missed answer counts against readiness.
 	silentFor = 10 * time.Second
+	// refusedFor is how long a refused event does. Whoever is not ready may get no
+	// more requests, and only by one can it be seen that the stream takes them again.
+	refusedFor = 30 * time.Second
 )
 
 // acks watches whether answers come. Where they do not (a stream without a
@@ -125,6 +135,49 @@ func (a *acks) silent(now time.Time) bool {
 func (p *Publisher) Silent() error {
 	if p.acks.silent(time.Now()) {
 		return fmt.Errorf("%s did not confirm an event within the last %v", Events, silentFor)
+	}
+	return nil
+}
+
+// refusals remembers that the stream refuses what no probe can see that it would. It
+// is safe for concurrent use.
+type refusals struct {
+	any atomic.Bool // since the last event that was stored
+
+	mu   sync.Mutex
+	last time.Time
+	why  error
+}
+
+// heard notes what the stream said of an event. That it has one already says nothing
+// of whether it would take another.
+func (r *refusals) heard(duplicate bool, err error, now time.Time) {
+	if err == nil && (duplicate || !r.any.Load()) {
+		return // nearly always
+	}
+	if err != nil && fault.ReasonOf(err) != reasonRefused {
+		return // it is about this event alone, or about the connection
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.any.Store(err != nil)
+	r.last, r.why = now, err
+}
+
+func (r *refusals) since(now time.Time) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.why == nil || now.Sub(r.last) >= refusedFor {
+		return nil
+	}
+	return r.why
+}
+
+// Refused says that the stream lately refused events and has stored none since. Like
+// Silent it forgets, for the same reason.
+func (p *Publisher) Refused() error {
+	if why := p.refusals.since(time.Now()); why != nil {
+		return fmt.Errorf("%s refused an event within the last %v: %w", Events, refusedFor, why)
 	}
 	return nil
 }

@@ -12,9 +12,83 @@ import (
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"alipay-notify/internal/events"
 	"alipay-notify/internal/fault"
 	"alipay-notify/internal/stream"
 )
+
+// The server's own limit of disk (or the account's) lies behind everything that a
+// probe can ask: each event was answered 503, and the receiver said that it was
+// ready.
+func TestRefused(t *testing.T) {
+	t.Parallel()
+	s := startServer(t, func(o *server.Options) { o.JetStreamMaxStore = 1 << 20 })
+	c := connect(t, stream.ConnectOptions{URL: s.ClientURL()})
+	js := admin(t, s.ClientURL())
+	for _, g := range golden() {
+		g.MaxBytes = -1
+		if _, err := js.CreateStream(t.Context(), g); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := js.CreateStream(t.Context(), jetstream.StreamConfig{Name: "FILLER", Subjects: []string{"filler"}}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := js.Publish(t.Context(), "filler", make([]byte, 500<<10)); err != nil {
+		t.Fatal(err)
+	}
+	p := c.NewPublisher()
+	large := func(n int) events.Event {
+		e := event(n)
+		e.Data = fmt.Appendf(nil, `{"x":%q}`, strings.Repeat("x", 100<<10))
+		return e
+	}
+	for n := 0; ; n++ {
+		if n == 100 {
+			t.Fatal("it took 10 MB")
+		}
+		if _, err := p.Publish(t.Context(), large(n)); fault.ReasonOf(err) == "refused_by_stream" {
+			break
+		} else if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := c.Probe(t.Context()); err != nil {
+		t.Errorf("the probe sees it: %v; then Refused is not needed", err)
+	}
+	if r := publish(t, p, large(0)); !r.Duplicate {
+		t.Errorf("got %+v, want a duplicate", r)
+	}
+	if err := p.Refused(); err == nil || !strings.Contains(err.Error(), "insufficient") {
+		t.Errorf("refused: %v", err)
+	}
+	if err := js.DeleteStream(t.Context(), "FILLER"); err != nil {
+		t.Fatal(err)
+	}
+	publish(t, p, large(200))
+	if err := p.Refused(); err != nil {
+		t.Errorf("refused, since an event was stored: %v", err)
+	}
+}
+
+// Refusals count for half a minute, and those of one event alone not at all.
+func TestRefusedIsForgotten(t *testing.T) {
+	t.Parallel()
+	var r stream.Refusals
+	now := time.Now()
+	r.Heard(false, fault.Errorf(fault.TooLarge, "message_too_large", "too large"), now)
+	if err := r.Since(now); err != nil {
+		t.Errorf("too large: %v", err)
+	}
+	r.Heard(false, fault.Errorf(fault.Unavailable, "refused_by_stream", "no room"), now)
+	if r.Since(now.Add(stream.RefusedFor-1)) == nil || r.Since(now.Add(stream.RefusedFor)) != nil {
+		t.Error("it does not end when it should")
+	}
+	r.Heard(false, nil, now)
+	if err := r.Since(now); err != nil {
+		t.Errorf("one was stored: %v", err)
+	}
+}
 
 // A probe finds what would keep an event from being stored, and leaves nothing
 // behind.
@@ -49,6 +123,11 @@ func TestProbe(t *testing.T) {
 	if err := f.client.Probe(t.Context()); !errors.Is(err, stream.ErrFull) {
 		t.Errorf("a full stream: %v", err)
 	}
+	full.MaxBytes, full.MaxMsgs = golden()[0].MaxBytes, 1
+	if _, err := f.js.UpdateStream(t.Context(), full); err != nil {
+		t.Fatal(err)
+	}
+	wantProbe(t, f.client, "takes that limit away")
 	other := golden()[0]
 	other.Subjects = []string{"alipay.events.2021000000000001.>"}
 	if _, err := f.js.UpdateStream(t.Context(), other); err != nil {

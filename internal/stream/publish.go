@@ -29,6 +29,9 @@ const (
 	codeDuplicateInProcess    jetstream.ErrorCode = 10158
 )
 
+// reasonRefused is the reason of an event that the stream does not take.
+const reasonRefused = "refused_by_stream"
+
 // Publisher stores events on ALIPAY_EVENTS. It is safe for concurrent use.
 type Publisher struct {
 	client *Client
@@ -36,6 +39,7 @@ type Publisher struct {
 
 	incarnation incarnation
 	acks        acks
+	refusals    refusals
 }
 
 // NewPublisher makes a publisher on a connection.
@@ -187,8 +191,13 @@ func (s *sending) Wait(ctx context.Context) (events.Receipt, error) {
 	case got.gaveUp && errors.Is(got.err, context.DeadlineExceeded):
 		p.acks.miss(time.Now())
 	}
+	var err error
 	if got.err != nil {
-		return events.Receipt{}, classify(got.err)
+		err = classify(got.err)
+	}
+	p.refusals.heard(got.ack.Duplicate, err, time.Now())
+	if err != nil {
+		return events.Receipt{}, err
 	}
 	if got.ack.Stream != Events {
 		return events.Receipt{}, fault.Errorf(fault.Internal, "wrong_stream", "stored on %s instead of %s", got.ack.Stream, Events)
@@ -211,7 +220,7 @@ func classify(err error) error {
 		case codeStreamMessageTooLarge, codeHeaderTooLarge:
 			return fault.Errorf(fault.TooLarge, "message_too_large", "publish: %w", err)
 		}
-		return fault.Errorf(fault.Unavailable, "refused_by_stream", "publish: %w", err)
+		return fault.Errorf(fault.Unavailable, reasonRefused, "publish: %w", err)
 	}
 	switch {
 	case errors.Is(err, nats.ErrMaxPayload):

@@ -13,10 +13,12 @@ type Usage struct {
 	Messages uint64
 	Bytes    uint64
 	MaxBytes int64 // 0 or less without a limit
-	First    time.Time
-	Last     time.Time
-	FirstSeq uint64
-	LastSeq  uint64
+	// MaxMessages is how many it may hold; 0 or less without a limit, as in our layout.
+	MaxMessages int64
+	First       time.Time
+	Last        time.Time
+	FirstSeq    uint64
+	LastSeq     uint64
 }
 
 // Percent is how much of MaxBytes is used, or -1 without a limit.
@@ -41,7 +43,7 @@ func (c *Client) UsageOf(ctx context.Context, stream string) (Usage, error) {
 
 func usageOf(info *jetstream.StreamInfo) Usage {
 	return Usage{
-		Messages: info.State.Msgs, Bytes: info.State.Bytes, MaxBytes: info.Config.MaxBytes,
+		Messages: info.State.Msgs, Bytes: info.State.Bytes, MaxBytes: info.Config.MaxBytes, MaxMessages: info.Config.MaxMsgs,
 		First: info.State.FirstTime, Last: info.State.LastTime,
 		FirstSeq: info.State.FirstSeq, LastSeq: info.State.LastSeq,
 	}
