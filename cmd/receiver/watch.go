@@ -209,13 +209,7 @@ func (r *receiver) streamAway(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, probeTimeout, errors.New("no answer to a probe"))
 	defer cancel()
-	if err := r.client.Probe(ctx); err != nil {
-		return err
-	}
-	if err := r.publisher.Refused(); err != nil {
-		return err
-	}
-	return r.publisher.Silent()
+	return r.publisher.Ready(ctx)
 }
 
 // redisAway tells why nothing would be taken for want of Redis. Where the policy

@@ -1,6 +1,7 @@
 package stream
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -164,6 +165,14 @@ func (r *refusals) heard(duplicate bool, err error, now time.Time) {
 	r.last, r.why = now, err
 }
 
+// forget is for what has another explanation, which is looked at every second.
+func (r *refusals) forget() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.any.Store(false)
+	r.why = nil
+}
+
 func (r *refusals) since(now time.Time) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -171,6 +180,16 @@ func (r *refusals) since(now time.Time) error {
 		return nil
 	}
 	return r.why
+}
+
+// Ready tells whether an event would be stored now, by a probe and by what became of
+// the last ones.
+func (p *Publisher) Ready(ctx context.Context) error {
+	if err := p.client.Probe(ctx); err != nil {
+		p.refusals.forget() // whoever is back after this cause need not wait for a trial
+		return err
+	}
+	return cmp.Or(p.Refused(), p.Silent())
 }
 
 // Refused says that the stream lately refused events and has stored none since. Like

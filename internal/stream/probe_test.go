@@ -59,15 +59,38 @@ func TestRefused(t *testing.T) {
 	if r := publish(t, p, large(0)); !r.Duplicate {
 		t.Errorf("got %+v, want a duplicate", r)
 	}
-	if err := p.Refused(); err == nil || !strings.Contains(err.Error(), "insufficient") {
-		t.Errorf("refused: %v", err)
+	if err := p.Ready(t.Context()); err == nil || !strings.Contains(err.Error(), "insufficient") {
+		t.Errorf("ready: %v", err)
 	}
 	if err := js.DeleteStream(t.Context(), "FILLER"); err != nil {
 		t.Fatal(err)
 	}
 	publish(t, p, large(200))
-	if err := p.Refused(); err != nil {
-		t.Errorf("refused, since an event was stored: %v", err)
+	if err := p.Ready(t.Context()); err != nil {
+		t.Errorf("an event was stored since: %v", err)
+	}
+}
+
+// A stream that is full by its own limit is what a probe sees: once there is room,
+// nothing else keeps the receiver from being ready.
+func TestRefusedAsTheProbeSees(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	p := f.client.NewPublisher()
+	full := golden()[0]
+	full.MaxBytes = 1
+	if _, err := f.js.UpdateStream(t.Context(), full); err != nil {
+		t.Fatal(err)
+	}
+	expect(t, p, event(1), fault.Unavailable, atOnce)
+	if err := p.Ready(t.Context()); !errors.Is(err, stream.ErrFull) {
+		t.Errorf("ready: %v", err)
+	}
+	if _, err := f.js.UpdateStream(t.Context(), golden()[0]); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Ready(t.Context()); err != nil {
+		t.Errorf("there is room: %v", err)
 	}
 }
 
