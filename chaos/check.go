@@ -15,6 +15,16 @@ type evidence struct {
 	incidents []incident
 	refused   map[string]uint64 // messages in the streams of what was not accepted
 	refuse    bool              // nothing may be taken without Redis
+	exam      exam
+}
+
+// broken are the lives of the stream while things were broken: without the one that
+// the exam began.
+func (e evidence) broken() []life {
+	if e.exam.began.IsZero() {
+		return e.lives
+	}
+	return e.lives[:len(e.lives)-1]
 }
 
 // verdict is what the checker says.
@@ -52,6 +62,8 @@ func judge(e evidence) verdict {
 		began = l.ended
 	}
 	v.acknowledged(e)
+	v.early(e)
+	v.unasked(e)
 	v.arrived(e)
 	v.again(e)
 	for _, stream := range slices.Sorted(maps.Keys(e.refused)) {
@@ -59,7 +71,8 @@ func judge(e evidence) verdict {
 			v.violate("%d messages on %s: every notification was genuine", n, stream)
 		}
 	}
-	last := e.lives[len(e.lives)-1].events
+	lives := e.broken()
+	last := lives[len(lives)-1].events
 	v.stored, v.distinct = len(last), len(idsOf(last))
 	return v
 }
@@ -88,18 +101,21 @@ func (v *verdict) answers(e evidence) {
 }
 
 // acknowledged wants every notification that got success in the stream: in the
-// one that is there, or in one that was taken away after the success.
+// one that is there, or in one that was taken away after the success. Each success
+// is looked at: a later one, which rests on Redis alone, is as wrong as the first.
 func (v *verdict) acknowledged(e evidence) {
 	held := make([]map[string]bool, len(e.lives))
 	for i, l := range e.lives {
 		held[i] = idsOf(l.events)
 	}
+	last := len(e.broken()) - 1
 	for _, r := range e.records {
-		kept := held[len(held)-1][r.id]
+		kept, acknowledged := held[len(held)-1][r.id], false
 		for _, a := range r.attempts {
 			if !a.success() {
 				continue
 			}
+			acknowledged = true
 			found := kept
 			for i, l := range e.lives[:len(e.lives)-1] {
 				found = found || held[i][r.id] && !a.Begin.After(l.ended)
@@ -108,9 +124,48 @@ func (v *verdict) acknowledged(e evidence) {
 				v.violate("LOST: %s (%s) got success from %s at %s and is not stored", r.id, r.kind, a.Receiver, clock(a.End))
 				break
 			}
-			if !kept {
-				v.onlyCopy++
-				break
+		}
+		if acknowledged && !kept && !held[last][r.id] {
+			v.onlyCopy++
+		}
+	}
+}
+
+// early wants an event to be stored before success is said of it.
+func (v *verdict) early(e evidence) {
+	first := map[string]time.Time{}
+	for _, l := range e.lives {
+		for _, n := range l.events {
+			if t, known := first[n.ID]; !known || n.At.Before(t) {
+				first[n.ID] = n.At
+			}
+		}
+	}
+	for _, r := range e.records {
+		for _, a := range r.attempts {
+			if t, known := first[r.id]; known && a.success() && t.After(a.End) {
+				v.violate("EARLY: %s got success from %s at %s and was stored at %s", r.id, a.Receiver, clock(a.End), clock(t))
+			}
+		}
+	}
+}
+
+// unasked wants something to have been wrong where a receiver says that it did not
+// ask Redis: that excuses a copy, and must not rest on its word alone.
+func (v *verdict) unasked(e evidence) {
+	const before, after = 3 * time.Second, time.Second // its request may have waited
+	seen := map[string]bool{}                          // an event comes back with a backup
+	for _, l := range e.lives {
+		for _, n := range l.events {
+			key := n.ID + n.At.String()
+			if !n.Unasked || seen[key] {
+				continue
+			}
+			seen[key] = true
+			if !slices.ContainsFunc(e.incidents, func(i incident) bool {
+				return i.skipped == "" && i.track != trackNATS && i.begin.Before(n.At.Add(after)) && i.end.After(n.At.Add(-before))
+			}) {
+				v.violate("NOT ASKED: event %d (%s) at %s was taken without Redis, and nothing was wrong with it", n.Seq, n.ID, clock(n.At))
 			}
 		}
 	}
@@ -168,6 +223,9 @@ func (v *verdict) copies(e evidence, byID map[string]*record, l life, began time
 		if a.At.Before(began) {
 			class = classRecreated
 		}
+		if e.exam.holds(byID[b.ID]) {
+			class = ""
+		}
 		if class == "" {
 			v.violate("TWICE: %s is stored at %d (%s) and at %d (%s)", b.ID, a.Seq, clock(a.At), b.Seq, clock(b.At))
 			continue
@@ -210,9 +268,10 @@ func storedBySuccess(e event, r *record) bool {
 // again counts what was published again because its stream was taken away, and
 // did not come back with a backup; that, copies has counted.
 func (v *verdict) again(e evidence) {
-	for i, old := range e.lives[:len(e.lives)-1] {
-		here := idsOf(slices.DeleteFunc(slices.Clone(e.lives[i+1].events), func(n event) bool { return n.At.Before(old.ended) }))
-		back := idsOf(slices.DeleteFunc(slices.Clone(e.lives[i+1].events), func(n event) bool { return !n.At.Before(old.ended) }))
+	lives := e.broken()
+	for i, old := range lives[:len(lives)-1] {
+		here := idsOf(slices.DeleteFunc(slices.Clone(lives[i+1].events), func(n event) bool { return n.At.Before(old.ended) }))
+		back := idsOf(slices.DeleteFunc(slices.Clone(lives[i+1].events), func(n event) bool { return !n.At.Before(old.ended) }))
 		for id := range idsOf(old.events) {
 			if here[id] && !back[id] {
 				v.classes[classRecreated]++

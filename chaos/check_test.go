@@ -30,6 +30,15 @@ func sent(id string, status int, answer string, times ...float64) *record {
 
 func acked(id string, times ...float64) *record { return sent(id, 200, "success", times...) }
 
+// always is a record of a whose attempts all got success.
+func always(times ...float64) *record {
+	r := acked("a", times...)
+	for i := range r.attempts {
+		r.attempts[i].Status, r.attempts[i].Answer = 200, "success"
+	}
+	return r
+}
+
 // stored are events with these ids, one a second from the first time on.
 func stored(from float64, ids ...string) []event {
 	var all []event
@@ -55,6 +64,8 @@ func forgets(from, to float64) incident {
 	return broken("Redis emptied", trackRedis, from, to, func(i *incident) { i.forgets = true })
 }
 
+func away(from, to float64) incident { return broken("Redis killed", trackRedis, from, to, nil) }
+
 func TestJudge(t *testing.T) {
 	t.Parallel()
 	twice := stored(0, "a", "a")
@@ -69,6 +80,7 @@ func TestJudge(t *testing.T) {
 	gone.given = 1
 	both := sent("a", 200, "success", 1, 2, 3)
 	both.given = 1
+	examinee := always(0, 201)
 	now := func(events []event) []life { return []life{{events: events}} }
 
 	for name, tt := range map[string]struct {
@@ -100,18 +112,24 @@ func TestJudge(t *testing.T) {
 			want:     "TWICE: a",
 		},
 		"Redis forgot":     {evidence: evidence{records: []*record{acked("a", 0)}, lives: now(twice), incidents: []incident{window(50, 51), forgets(60, 61)}}, class: classForgotten},
-		"Redis was away":   {evidence: evidence{records: []*record{acked("a", 0)}, lives: now(unasked), incidents: []incident{window(50, 51)}}, class: classUnasked},
+		"Redis was away":   {evidence: evidence{records: []*record{acked("a", 0)}, lives: now(unasked), incidents: []incident{window(50, 51), away(90, 101)}}, class: classUnasked},
 		"died at the time": {evidence: evidence{records: []*record{acked("a", 0)}, lives: now(twice), incidents: []incident{window(50, 51), broken("receiver killed", trackReceivers, 1, 2, nil)}}, class: classCrash},
 		"no ack":           {evidence: evidence{records: []*record{sent("a", 503, "fail", 0)}, lives: now(twice), incidents: []incident{window(50, 51)}}, class: classCrash},
 
 		"taken without Redis": {evidence: evidence{records: []*record{acked("a", 100)}, lives: now(unasked[1:]), refuse: true}, want: "event 2 (a) was taken without Redis"},
 
+		"said to be without Redis":       {evidence: evidence{records: []*record{acked("a", 100)}, lives: now(unasked[1:]), incidents: []incident{window(99, 101)}}, want: "NOT ASKED: event 2 (a)"},
+		"acknowledged, and then stored":  {evidence: evidence{records: []*record{acked("a", 1, 3)}, lives: now(stored(5, "a"))}, want: "EARLY: a"},
+		"twice in the exam":              {evidence: evidence{records: []*record{examinee}, lives: []life{{twice, at(200)}, {events: stored(201, "a")}}, incidents: []incident{window(50, 51), forgets(60, 61)}, exam: exam{at(-1), []*record{examinee}}}, want: "TWICE: a"},
+		"success by Redis in the exam":   {evidence: evidence{records: []*record{examinee}, lives: []life{{stored(0, "a"), at(200)}, {}}, exam: exam{at(-1), []*record{examinee}}}, want: "LOST: a"},
+		"passed":                         {evidence: evidence{records: []*record{examinee, acked("b", 1)}, lives: []life{{stored(0, "a", "b"), at(200)}, {events: stored(201, "a")}}, exam: exam{at(-1), []*record{examinee}}}},
 		"lost with its stream":           {evidence: evidence{records: []*record{acked("a", 1)}, lives: []life{{stored(1, "a"), at(5)}, {}}}},
+		"success before and after":       {evidence: evidence{records: []*record{always(1, 6)}, lives: []life{{stored(1, "a"), at(5)}, {}}}, want: "LOST: a"},
 		"success after its stream":       {evidence: evidence{records: []*record{acked("a", 1, 6)}, lives: []life{{stored(1, "a"), at(5)}, {}}}, want: "LOST: a"},
 		"published again":                {evidence: evidence{records: []*record{acked("a", 1, 6)}, lives: []life{{stored(1, "a"), at(5)}, {events: stored(6, "a")}}}, class: classRecreated},
 		"restored":                       {evidence: evidence{records: []*record{acked("a", 1, 6)}, lives: []life{{stored(1, "a"), at(5)}, {events: stored(1, "a")}}}},
 		"restored, and published again":  {evidence: evidence{records: []*record{acked("a", 0, 100)}, lives: []life{{stored(0, "a"), at(5)}, {events: twice}}}, class: classRecreated},
-		"restored with both":             {evidence: evidence{records: []*record{acked("a", 0, 100)}, lives: []life{{ended: at(-5)}, {unasked, at(200)}, {events: unasked}}, incidents: []incident{window(50, 51)}}, class: classUnasked},
+		"restored with both":             {evidence: evidence{records: []*record{acked("a", 0, 100)}, lives: []life{{ended: at(-5)}, {unasked, at(200)}, {events: unasked}}, incidents: []incident{window(50, 51), away(90, 101)}}, class: classUnasked},
 		"published twice on the new one": {evidence: evidence{records: []*record{acked("a", 0, 100)}, lives: []life{{ended: at(-5)}, {events: twice}}}, want: "TWICE: a"},
 	} {
 		t.Run(name, func(t *testing.T) {

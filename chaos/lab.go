@@ -64,6 +64,7 @@ type lab struct {
 	story     *story // of a scenario, or nil
 	began     time.Time
 	lag       lag
+	exam      exam
 
 	mu    sync.Mutex // of what is printed, and of lives
 	lives []life     // of the stream, that ended

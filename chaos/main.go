@@ -46,7 +46,7 @@ func chaos(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	flags.DurationVar(&o.duration, "duration", time.Minute, "how long things are broken")
 	flags.IntVar(&o.rate, "rate", 60, "notifications a second")
 	flags.StringVar(&only, "only", "", "tracks to break, comma-separated, of: "+strings.Join(tracks, ", "))
-	flags.StringVar(&o.breaks, "break", "", "a mistake in the receivers that has to be found: commit-before-publish or ack-before-publish")
+	flags.StringVar(&o.breaks, "break", "", "a mistake in the receivers that has to be found: commit-before-publish, ack-before-publish, redis-never-asked, never-committed or redis-alone-believed")
 	flags.BoolVar(&o.race, "race", false, "build the receivers with the race detector")
 	flags.StringVar(&o.receiver, "receiver", "", "a receiver that was built before, instead of one built now")
 	flags.BoolVar(&o.refuse, "refuse", false, "receivers with redis.on_unavailable: refuse, that take nothing without Redis")

@@ -80,6 +80,12 @@ func (l *lab) conclude() (v verdict, err error) {
 	if err := l.sender.finish(l.life); err != nil {
 		return v, err
 	}
+	if l.story == nil {
+		l.say("%6.1fs         the exam, with nothing broken", time.Since(l.began).Seconds())
+		if err := l.examine(l.life); err != nil {
+			return v, fmt.Errorf("exam: %w", err)
+		}
+	}
 	l.say("%6.1fs         checking", time.Since(l.began).Seconds())
 	evidence, err := l.collect()
 	if err != nil {
@@ -121,7 +127,7 @@ func (l *lab) save(e evidence, v verdict) error {
 
 // collect reads what the checker judges by.
 func (l *lab) collect() (evidence, error) {
-	e := evidence{records: l.journal.all(), incidents: l.driver.incidents, refused: map[string]uint64{}, refuse: l.options.refuse}
+	e := evidence{records: l.journal.all(), incidents: l.driver.incidents, refused: map[string]uint64{}, refuse: l.options.refuse, exam: l.exam}
 	events, err := l.nats.readEvents(l.life)
 	if err != nil {
 		return e, fmt.Errorf("read the stream: %w", err)

@@ -5,10 +5,12 @@ package main
 import (
 	"context"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/redis/go-redis/v9"
 
+	"alipay-notify/internal/dedupe"
 	"alipay-notify/internal/events"
 	"alipay-notify/internal/ingest"
 )
@@ -22,6 +24,12 @@ func broken(client redis.UniversalClient, o ingest.Options) ingest.Options {
 		o.Once = markFirst{client}
 	case "ack-before-publish":
 		o.Publisher = answerFirst{o.Publisher}
+	case "redis-never-asked":
+		o.Once = dedupe.Stream{}
+	case "never-committed":
+		o.Once = forgetful{o.Once, client}
+	case "redis-alone-believed":
+		o.Once = credulous{o.Once, client}
 	}
 	return o
 }
@@ -37,6 +45,35 @@ func (m markFirst) Do(ctx context.Context, key, fingerprint string, _ ingest.Ahe
 	}
 	place, err = fn(ctx, err == nil)
 	return place, "", err
+}
+
+// forgetful gives its claim back when the event is stored, instead of remembering it.
+type forgetful struct {
+	ingest.Once
+	client redis.UniversalClient
+}
+
+func (f forgetful) Do(ctx context.Context, key, fingerprint string, ahead ingest.Ahead, fn func(context.Context, bool) (string, error)) (place, prior string, err error) {
+	place, prior, err = f.Once.Do(ctx, key, fingerprint, ahead, fn)
+	if prior == "" && err == nil {
+		// The commit is made behind the answer.
+		time.AfterFunc(time.Second, func() { f.client.Del(context.WithoutCancel(ctx), key) })
+	}
+	return place, prior, err
+}
+
+// credulous believes Redis alone: it does not ask whether the stream still has what
+// was committed.
+type credulous struct {
+	ingest.Once
+	client redis.UniversalClient
+}
+
+func (c credulous) Do(ctx context.Context, key, fingerprint string, ahead ingest.Ahead, fn func(context.Context, bool) (string, error)) (place, prior string, err error) {
+	if v, err := c.client.Get(ctx, key).Result(); err == nil && strings.HasPrefix(v, "1C:") {
+		return "", fingerprint, nil
+	}
+	return c.Once.Do(ctx, key, fingerprint, ahead, fn)
 }
 
 // answerFirst says "stored" of what it has only begun to send.
