@@ -33,7 +33,7 @@ func (l *lab) examine(ctx context.Context) error {
 	var made []*alipaytest.Notification
 	for n := range examined {
 		m, err := alipaytest.New(kinds[n%len(kinds)], alipaytest.Options{
-			AppID: l.app.ID, Key: l.app.Key, Rand: rand.New(rand.NewPCG(l.options.seed, 1<<40+uint64(n))), //nolint:gosec // a small number
+			AppID: l.app.ID, Key: l.app.Key, Rand: rand.New(rand.NewPCG(l.options.seed, 1<<40+uint64(n))),
 		})
 		if err != nil {
 			return err

@@ -165,6 +165,24 @@ func TestRedisTakesNoClaims(t *testing.T) {
 	}
 }
 
+// TestStartWithoutRedis: whoever chose refuse and starts while Redis is away was
+// "ready" for its first two seconds, in which a rolling update replaces the next
+// instance.
+func TestStartWithoutRedis(t *testing.T) {
+	t.Parallel()
+	app := alipaytest.NewApp(t, "")
+	config, redis, _ := external(t, app)
+	config.keys["redis.on_unavailable"] = "refuse"
+	redis.kill()
+	r := listen(t, config)
+	if got := r.readyz(t); got.status != http.StatusServiceUnavailable || !strings.Contains(got.body, "redis cannot be reached") {
+		t.Errorf("readyz: %d %q, want 503 and why", got.status, got.body)
+	}
+	redis.begin(t)
+	r.waitReady(t)
+	wantOutcome(t, r, voucher(t, app), 1, "accepted", "")
+}
+
 // TestStreamRecreated loses the archive while Redis still remembers: the
 // notification is published again, never answered from Redis' memory.
 func TestStreamRecreated(t *testing.T) {

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"strings"
 	"sync"
 	"testing"
@@ -130,6 +131,13 @@ func TestLineBufferSlowDisk(t *testing.T) {
 	close(disk.begun)
 }
 
+// waiting is how many bytes wait.
+func (b *lineBuffer) waiting() int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return len(b.next.lines)
+}
+
 type brokenPipe struct{}
 
 var errPipe = errors.New("broken pipe")
@@ -148,9 +156,49 @@ func TestLineBufferBroken(t *testing.T) {
 	if _, err := b.Write([]byte("z")); !errors.Is(err, errPipe) {
 		t.Errorf("one without a level: %v", err)
 	}
-	if len(b.lines) != 0 {
-		t.Errorf("%d bytes are kept", len(b.lines))
+	if n := b.waiting(); n != 0 {
+		t.Errorf("%d bytes are kept", n)
 	}
+}
+
+// A reader that has stopped reading, as a pipe to a logger that hangs. The first
+// version wrote warnings while their requests waited: some hundred requests of a
+// stranger filled the pipe, after them genuine ones were stored and never answered,
+// and the process did not stop either.
+func TestLineBufferNobodyReads(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		disk := &slowDisk{begun: make(chan struct{}, 10), resume: make(chan struct{})}
+		b := newLineBuffer(disk)
+		log := zerolog.New(b)
+		began := time.Now()
+		log.Warn().Msg("1")
+		if took := time.Since(began); took != logPatience {
+			t.Errorf("the first waited %v, want %v", took, logPatience)
+		}
+		<-time.After(time.Millisecond)
+		began = time.Now()
+		line := strings.Repeat("x", 1<<10)
+		for range 2 * logLimit / len(line) {
+			log.Warn().Msg(line)
+		}
+		if took := time.Since(began); took != 0 {
+			t.Errorf("those after it waited %v", took)
+		}
+		if n := b.waiting(); n > logLimit {
+			t.Errorf("%d bytes wait", n)
+		}
+		b.Flush()
+		if took := time.Since(began); took != lastLines {
+			t.Errorf("the end waited %v, want %v", took, lastLines)
+		}
+		close(disk.resume) // somebody reads again
+		b.Flush()
+		synctest.Wait()
+		got := disk.String()
+		if kept := strings.Count(got, line); !strings.Contains(got, fmt.Sprintf(`"dropped":%d,`, 2*logLimit/len(line)-kept)) || !strings.HasPrefix(got, `{"level":"warn","message":"1"}`) {
+			t.Errorf("%d lines are written, and at the end %q", kept, got[max(0, len(got)-200):])
+		}
+	})
 }
 
 // The target of the collector: five times of what lives while that is little, a

@@ -46,7 +46,8 @@ type receiver struct {
 	listeners   []net.Listener
 	failed      chan error // a listener ended by itself
 
-	complaints  seldom         // of NATS
+	complaints  seldom // of NATS
+	looks       struct{ stream, redis damper }
 	keeping     sync.WaitGroup // the writer of rejects
 	stopKeeping func()
 }
@@ -109,6 +110,7 @@ func (r *receiver) start(ctx context.Context, keys wire.Keys) error {
 	r.health = &health{}
 	r.health.set("starting", errors.New("the receiver is starting"))
 	r.metrics = server.NewMetrics(wire.Version, func() bool { return len(r.health.reasons()) == 0 })
+	r.metrics.Foresee([]string{dedupe.OpClaim, dedupe.OpCommit, dedupe.OpRelease}, stream.KeeperEvents())
 	if err := r.connect(ctx); err != nil {
 		return err
 	}
@@ -141,6 +143,7 @@ func (r *receiver) start(ctx context.Context, keys wire.Keys) error {
 			return err
 		}
 	}
+	r.firstLook(ctx)
 	r.health.set("starting", nil)
 	return nil
 }
@@ -171,7 +174,7 @@ func (r *receiver) connect(ctx context.Context) error {
 	}
 	if wire.Embedded(r.cfg) {
 		var err error
-		r.embedded, err = stream.StartEmbedded(stream.EmbeddedOptions{
+		r.embedded, err = stream.StartEmbedded(ctx, stream.EmbeddedOptions{
 			Dir:        r.cfg.NATS.Embedded.Dir,
 			Listen:     r.cfg.NATS.Embedded.Listen,
 			MaxPayload: wire.LayoutOptions(r.cfg).MessageSize(),

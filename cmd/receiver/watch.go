@@ -154,13 +154,21 @@ func (d *damper) see(why error) error {
 	return d.why
 }
 
+// firstLook is taken before the receiver can be ready, and believed at once: two
+// seconds of "ready" were enough for a rolling update to replace instances that work
+// by some that cannot.
+func (r *receiver) firstLook(ctx context.Context) {
+	r.looks.stream.why, r.looks.redis.why = r.streamAway(ctx), r.redisAway(ctx)
+	r.health.set("nats", r.looks.stream.why)
+	r.health.set("redis", r.looks.redis.why)
+}
+
 // watch looks every second whether events would be stored, and at the layout
 // every minute.
 func (r *receiver) watch(ctx context.Context) {
 	tick := time.NewTicker(retryCheck)
 	defer tick.Stop()
 	checked := time.Now()
-	var stream, redis damper
 	said := strings.Join(r.health.reasons(), "; ")
 	for {
 		select {
@@ -168,8 +176,8 @@ func (r *receiver) watch(ctx context.Context) {
 			return
 		case now := <-tick.C:
 			connected := r.client.Connected()
-			r.health.set("nats", stream.see(r.streamAway(ctx)))
-			r.health.set("redis", redis.see(r.redisAway(ctx)))
+			r.health.set("nats", r.looks.stream.see(r.streamAway(ctx)))
+			r.health.set("redis", r.looks.redis.see(r.redisAway(ctx)))
 			if ctx.Err() != nil {
 				return // what was not answered says nothing: we are stopping
 			}

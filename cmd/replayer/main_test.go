@@ -98,7 +98,7 @@ const otherApp = "2021000000000002"
 func (s *site) start(t *testing.T, listen string) {
 	t.Helper()
 	var err error
-	if s.server, err = stream.StartEmbedded(stream.EmbeddedOptions{Dir: filepath.Join(s.dir, "nats"), Listen: listen}); err != nil {
+	if s.server, err = stream.StartEmbedded(context.Background(), stream.EmbeddedOptions{Dir: filepath.Join(s.dir, "nats"), Listen: listen}); err != nil {
 		t.Fatal(err)
 	}
 	if s.client, err = stream.Connect(stream.ConnectOptions{URL: s.server.URL(), Token: s.server.Token(), Name: "test"}); err != nil {

@@ -100,6 +100,18 @@ func NewMetrics(version string, ready func() bool) *Metrics {
 	return m
 }
 
+// Foresee makes the counters of what may go wrong, so that an alert on a rate sees
+// the first time, too: operations of the dedupe protocol, and what becomes of what
+// was not accepted.
+func (m *Metrics) Foresee(dedupe, kept []string) {
+	for _, op := range dedupe {
+		m.dedupeErrors.WithLabelValues(op)
+	}
+	for _, result := range kept {
+		m.kept.WithLabelValues(result)
+	}
+}
+
 // unknownApp is the label of what names no configured app.
 const unknownApp = "_unknown"
 

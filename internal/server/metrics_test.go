@@ -130,6 +130,7 @@ func TestMetricsOfTheRest(t *testing.T) {
 	t.Parallel()
 	ready := false
 	m := server.NewMetrics("v1", func() bool { return ready })
+	m.Foresee([]string{"claim", "commit"}, []string{"overflow"})
 	m.DedupeError("claim")
 	m.Connection("disconnected")
 	m.Layout(2, 3)
@@ -138,6 +139,8 @@ func TestMetricsOfTheRest(t *testing.T) {
 	for name, want := range map[string]float64{
 		`alipay_notify_ready`:                                              0,
 		`alipay_notify_dedupe_errors_total{op="claim"}`:                    1,
+		`alipay_notify_dedupe_errors_total{op="commit"}`:                   0,
+		`alipay_notify_kept_total{result="overflow"}`:                      0,
 		`alipay_notify_nats_connection_events_total{event="disconnected"}`: 1,
 		`alipay_notify_layout_differences{fatal="true"}`:                   2,
 		`alipay_notify_layout_differences{fatal="false"}`:                  3,

@@ -26,7 +26,7 @@ func crashChild(dir string) {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
-	e, err := stream.StartEmbedded(stream.EmbeddedOptions{Dir: dir, Listen: "127.0.0.1:0"})
+	e, err := stream.StartEmbedded(context.Background(), stream.EmbeddedOptions{Dir: dir, Listen: "127.0.0.1:0"})
 	if err != nil {
 		fail(err)
 	}

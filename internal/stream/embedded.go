@@ -49,8 +49,10 @@ type Embedded struct {
 // JetStream did, which happens when the disk is full.
 var ErrStopped = errors.New("the embedded JetStream stopped: the disk may be full")
 
-// StartEmbedded starts the server and returns when it takes connections.
-func StartEmbedded(o EmbeddedOptions) (*Embedded, error) {
+// StartEmbedded starts the server and returns when it takes connections: at once, or
+// after a power failure when it has read its store, which takes minutes where that is
+// large and the disk slow. It ends with ctx only until then.
+func StartEmbedded(ctx context.Context, o EmbeddedOptions) (*Embedded, error) {
 	host, portText, err := net.SplitHostPort(o.Listen)
 	if err != nil {
 		return nil, fmt.Errorf("nats.embedded.listen: %w", err)
@@ -90,7 +92,11 @@ func StartEmbedded(o EmbeddedOptions) (*Embedded, error) {
 	}
 	e.server.SetLoggerV2(serverLog{o.Log, e.fatal}, false, false, false)
 	go e.server.Start()
-	if err := e.waitReady(); err != nil {
+	if err := e.waitReady(ctx, o.Log); err != nil {
+		if ctx.Err() != nil {
+			go e.server.Shutdown() // which waits for the recovery; who asked us to stop does not
+			return nil, err
+		}
 		e.server.Shutdown()
 		e.server.WaitForShutdown()
 		e.unlock()
@@ -101,23 +107,33 @@ func StartEmbedded(o EmbeddedOptions) (*Embedded, error) {
 }
 
 const (
-	// startTimeout covers the recovery of a large store after a crash.
+	startPoll = 50 * time.Millisecond
+	// startTimeout bounds a start of which nothing is to be seen.
 	startTimeout = 60 * time.Second
-	startPoll    = 50 * time.Millisecond
+	// sayRecovering is how often a start that takes long says so.
+	sayRecovering = 10 * time.Second
 )
 
-func (e *Embedded) waitReady() error {
-	// A server that cannot listen or open its store only logs it, and would be
-	// waited for in vain.
-	deadline := time.Now().Add(startTimeout)
+// waitReady waits for as long as the recovery of the store takes: after a power
+// failure all of it is read, and a start that is given up begins anew.
+func (e *Embedded) waitReady(ctx context.Context, log func(level, message string)) error {
+	began, said := time.Now(), time.Now()
 	for !e.server.ReadyForConnections(startPoll) {
+		// A server that cannot listen or open its store only logs it, and would be
+		// waited for in vain.
 		select {
 		case why := <-e.fatal:
 			return fmt.Errorf("the embedded server (nats.embedded.listen, nats.embedded.dir) did not start: %s", why)
+		case <-ctx.Done():
+			return fmt.Errorf("the embedded server was still reading its store after %v: %w", time.Since(began).Round(time.Second), context.Cause(ctx))
 		default:
 		}
-		if time.Now().After(deadline) {
+		if time.Since(began) > startTimeout && !e.server.Running() {
 			return fmt.Errorf("the embedded server did not start within %v; its log lines say why", startTimeout)
+		}
+		if time.Since(said) >= sayRecovering && log != nil {
+			said = time.Now()
+			log("warn", fmt.Sprintf("still reading the store in nats.embedded.dir, since %v", time.Since(began).Round(time.Second)))
 		}
 	}
 	if !e.server.JetStreamEnabled() {

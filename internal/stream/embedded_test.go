@@ -115,7 +115,7 @@ func TestEmbeddedAddress(t *testing.T) {
 func TestEmbeddedOneFolderOneProcess(t *testing.T) {
 	dir := t.TempDir()
 	e := startEmbedded(t, dir)
-	_, err := stream.StartEmbedded(stream.EmbeddedOptions{Dir: dir, Listen: "127.0.0.1:0"})
+	_, err := stream.StartEmbedded(t.Context(), stream.EmbeddedOptions{Dir: dir, Listen: "127.0.0.1:0"})
 	if err == nil || !strings.Contains(err.Error(), dir+" is used by another process") || !strings.Contains(err.Error(), "nats.embedded.dir") {
 		t.Errorf("the second one: %v", err)
 	}
@@ -141,7 +141,7 @@ func TestEmbeddedPortTaken(t *testing.T) {
 	defer l.Close() //nolint:errcheck // the test is over
 	dir := t.TempDir()
 	began := time.Now()
-	_, err = stream.StartEmbedded(stream.EmbeddedOptions{Dir: dir, Listen: l.Addr().String()})
+	_, err = stream.StartEmbedded(t.Context(), stream.EmbeddedOptions{Dir: dir, Listen: l.Addr().String()})
 	if err == nil || !strings.Contains(err.Error(), l.Addr().String()) || !strings.Contains(err.Error(), "address already in use") {
 		t.Errorf("got %v", err)
 	}
@@ -157,7 +157,7 @@ func TestEmbeddedStoreThatCannotBeUsed(t *testing.T) {
 		t.Fatal(err)
 	}
 	began := time.Now()
-	_, err := stream.StartEmbedded(stream.EmbeddedOptions{Dir: dir, Listen: "127.0.0.1:0"})
+	_, err := stream.StartEmbedded(t.Context(), stream.EmbeddedOptions{Dir: dir, Listen: "127.0.0.1:0"})
 	if err == nil || !strings.Contains(err.Error(), "did not start: ") {
 		t.Errorf("got %v", err)
 	}
@@ -168,7 +168,7 @@ func TestEmbeddedStoreThatCannotBeUsed(t *testing.T) {
 
 func TestEmbeddedBadListen(t *testing.T) {
 	for _, listen := range []string{"", "127.0.0.1", "127.0.0.1:nats"} {
-		if _, err := stream.StartEmbedded(stream.EmbeddedOptions{Dir: t.TempDir(), Listen: listen}); err == nil ||
+		if _, err := stream.StartEmbedded(t.Context(), stream.EmbeddedOptions{Dir: t.TempDir(), Listen: listen}); err == nil ||
 			!strings.Contains(err.Error(), "nats.embedded.listen") {
 			t.Errorf("%q: %v", listen, err)
 		}
@@ -226,7 +226,7 @@ func TestEmbeddedStopIsBounded(t *testing.T) {
 	}
 	closed(t, "Done", e.Done()) // it goes on behind our back
 	eventually(t, "the folder is free again", func() bool {
-		again, err := stream.StartEmbedded(stream.EmbeddedOptions{Dir: dir, Listen: "127.0.0.1:0"})
+		again, err := stream.StartEmbedded(t.Context(), stream.EmbeddedOptions{Dir: dir, Listen: "127.0.0.1:0"})
 		if err != nil {
 			return false
 		}

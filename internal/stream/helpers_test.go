@@ -54,7 +54,7 @@ func stopServer(s *server.Server) {
 
 func startEmbedded(tb testing.TB, dir string) *stream.Embedded {
 	tb.Helper()
-	e, err := stream.StartEmbedded(stream.EmbeddedOptions{Dir: dir, Listen: "127.0.0.1:0", MaxPayload: options().MessageSize()})
+	e, err := stream.StartEmbedded(tb.Context(), stream.EmbeddedOptions{Dir: dir, Listen: "127.0.0.1:0", MaxPayload: options().MessageSize()})
 	if err != nil {
 		tb.Fatal(err)
 	}

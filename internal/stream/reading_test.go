@@ -131,7 +131,7 @@ func TestReadFollowsOverARestart(t *testing.T) {
 	c.Close()
 	stopEmbedded(t, e)
 	eventually(t, "the reader notices", func() bool { return !reader.Connected() })
-	e, err := stream.StartEmbedded(stream.EmbeddedOptions{Dir: dir, Listen: port})
+	e, err := stream.StartEmbedded(t.Context(), stream.EmbeddedOptions{Dir: dir, Listen: port})
 	if err != nil {
 		t.Fatal(err)
 	}
