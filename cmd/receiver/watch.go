@@ -254,17 +254,22 @@ func (r *receiver) observeConnection(event string, err error) {
 // concurrent use.
 type seldom struct {
 	mu   sync.Mutex
-	said string
-	at   time.Time
+	said map[string]time.Time
 }
+
+// mostSaid bounds what is remembered: some addresses, each with some errors.
+const mostSaid = 100
 
 func (s *seldom) due(text string, now time.Time) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if text == s.said && now.Sub(s.at) < time.Minute {
+	if now.Sub(s.said[text]) < time.Minute {
 		return false
 	}
-	s.said, s.at = text, now
+	if s.said == nil || len(s.said) >= mostSaid {
+		s.said = make(map[string]time.Time)
+	}
+	s.said[text] = now
 	return true
 }
 

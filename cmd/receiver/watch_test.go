@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -97,5 +98,26 @@ func answerPings(conn net.Conn) {
 		if strings.HasPrefix(in.Text(), "PING") {
 			fmt.Fprint(conn, "PONG\r\n")
 		}
+	}
+}
+
+// Three servers that refuse take turns to say so, twice a second.
+func TestSeldom(t *testing.T) {
+	t.Parallel()
+	var s seldom
+	said, now := 0, time.Now()
+	for n := range 240 {
+		if s.due([]string{"a refuses", "b refuses", "c refuses"}[n%3], now.Add(time.Duration(n)*time.Second/2)) {
+			said++
+		}
+	}
+	if said != 6 {
+		t.Errorf("said %d times in two minutes, want each of the three twice", said)
+	}
+	for n := range 10 * mostSaid {
+		s.due(strconv.Itoa(n), now)
+	}
+	if n := len(s.said); n > mostSaid {
+		t.Errorf("%d are remembered", n)
 	}
 }

@@ -10,7 +10,7 @@ const (
 	// slotWait is how long a request waits for a slot. Who is refused at once comes
 	// again at once, and refusing costs nearly as much as storing: under twice the
 	// load that fits, little else was done. Who waits sends nothing meanwhile. With
-	// the time to store an answer still comes within three seconds.
+	// the time to store, an answer still comes within some three seconds.
 	slotWait = 500 * time.Millisecond
 	// waitingRoom bounds what waits, in bytes of bodies, each counted as seatSize at
 	// least: 4,096 requests of the usual size.
