@@ -22,6 +22,7 @@ type options struct {
 	rounds, bodies, copies    int
 	rate                      float64 // of a soak
 	conns                     []int
+	mostConns                 int // of an open loop
 	contenders                []string
 	others                    map[string]string // binaries of other builds, by letter
 	sync, level               string
@@ -52,6 +53,9 @@ func parseOptions(verb string, args []string) (o options, err error) {
 	flags.IntVar(&o.copies, "copies", 200_000, "events that size stores; enough for stable averages")
 	flags.Float64Var(&o.rate, "rate", 100, "notifications a second, of the soak")
 	flags.StringVar(&conns, "conns", conns, "connections, in turn")
+	// 1,024 requests are at work in the receiver and 4,096 wait for that: with more than
+	// those its own limit is what is met.
+	flags.IntVar(&o.mostConns, "most-conns", 8192, "that an open loop may use; the generator and each contender need as many open files")
 	contenders := flags.String("contenders", "a,b,c,d", "which take part")
 	others := flags.String("others", "", "other builds of the receiver to compare with a: up to three binaries, named x, y and z")
 	flags.StringVar(&o.sync, "nats-sync", "2m", `sync_interval of the nats-server: "2m" (its default) or "always"`)

@@ -124,7 +124,7 @@ func (b *bench) overloadTable(w io.Writer) {
 	fmt.Fprint(t, "of the maximum\t\n")
 	answers := ""
 	for _, letter := range b.contenders {
-		cells := b.pick(b.overloads, letter, mostConns)
+		cells := b.pick(b.overloads, letter, b.mostConns)
 		if len(cells) == 0 {
 			continue
 		}

@@ -146,15 +146,11 @@ func (b *bench) round(ctx context.Context, round int) error {
 	return nil
 }
 
-// mostConns bounds the connections of an open loop. It is four times what the
-// receiver takes at once, so that its own limit is what is met.
-const mostConns = 4096
-
 // overloadCell offers half the capacity, twice of it, and half again.
 func (b *bench) overloadCell(ctx context.Context, letter string, round int) (cell, error) {
 	capacity := b.capacity(letter)
 	phases := []phase{{capacity / 2, b.calm()}, {2 * capacity, b.overload}, {capacity / 2, b.calm()}}
-	return b.fill(ctx, cell{Contender: letter, Round: round, Conns: mostConns, Offered: 2 * capacity}, phases)
+	return b.fill(ctx, cell{Contender: letter, Round: round, Conns: b.mostConns, Offered: 2 * capacity}, phases)
 }
 
 // capacity is the largest median rate of a contender so far.

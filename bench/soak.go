@@ -42,7 +42,7 @@ func (b *bench) soak(ctx context.Context, letter string, part phase) error {
 		return err
 	}
 	outcomes := filepath.Join(a.dir, "outcomes")
-	r, marks, err := b.load(ctx, a, mostConns, slices.Repeat([]phase{part}, soakParts), outcomes)
+	r, marks, err := b.load(ctx, a, b.mostConns, slices.Repeat([]phase{part}, soakParts), outcomes)
 	if err != nil {
 		return err
 	}
