@@ -16,7 +16,8 @@ const (
 	logDelay = 20 * time.Millisecond
 	// logBuffer is how much may wait for that; whoever fills it has it written.
 	logBuffer = 256 << 10
-	// logPatience is how long somebody waits for his line to be written.
+	// logPatience is how long somebody waits for his line to be written when so much
+	// waits already.
 	logPatience = 100 * time.Millisecond
 	// logLimit is how much may wait for a reader that has stopped reading. What comes
 	// then is dropped, and counted.
@@ -28,8 +29,9 @@ const (
 // lineBuffer writes lines together. What is worse than info is written at once,
 // with all before it, and order is kept. A process that is killed loses the lines
 // of its last twenty milliseconds, and of the write before where the disk is slow;
-// what they tell of is in the stream. Nobody who has something to say waits longer
-// than logPatience, whatever becomes of the lines. It is safe for concurrent use.
+// what they tell of is in the stream. Nobody waits for a line of his, but where too
+// much waits already, and then no longer than logPatience: a flood of refusals has a
+// warning each. It is safe for concurrent use.
 type lineBuffer struct {
 	out io.Writer
 
@@ -53,23 +55,23 @@ func newLineBuffer(out io.Writer) *lineBuffer {
 	return &lineBuffer{out: out, next: &linesTogether{written: make(chan struct{})}}
 }
 
-// Write takes lines without a level, and does not let them wait.
+// Write takes lines without a level, which are written at once.
 func (b *lineBuffer) Write(p []byte) (int, error) { return b.WriteLevel(zerolog.NoLevel, p) }
 
 // WriteLevel takes one line.
 func (b *lineBuffer) WriteLevel(level zerolog.Level, p []byte) (int, error) {
 	b.mu.Lock()
 	together := b.add(p)
-	if level <= zerolog.InfoLevel && len(together.lines) <= logBuffer {
-		b.mu.Unlock()
-		return len(p), nil
+	full := len(together.lines) > logBuffer
+	if level > zerolog.InfoLevel || full {
+		b.start()
 	}
-	patience := logPatience
-	if b.start(); time.Since(b.stuck) > logPatience {
-		patience = 0 // others have waited
-	}
+	wait := full && time.Since(b.stuck) <= logPatience // or others have waited
 	b.mu.Unlock()
-	return len(p), together.wait(patience)
+	if wait {
+		return len(p), together.wait(logPatience)
+	}
+	return len(p), nil
 }
 
 // add takes a line, with mu held, and tells with which others.

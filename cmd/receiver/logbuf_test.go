@@ -53,6 +53,7 @@ func TestLineBuffer(t *testing.T) {
 
 		log.Info().Msg("3")
 		log.Warn().Msg("4")
+		synctest.Wait()
 		out.want(t, `{"level":"info","message":"3"}`+"\n"+`{"level":"warn","message":"4"}`+"\n")
 		<-time.After(time.Second)
 		out.want(t)
@@ -147,14 +148,14 @@ func (brokenPipe) Write([]byte) (int, error) { return 0, errPipe }
 // A log that cannot be written does not fill the memory.
 func TestLineBufferBroken(t *testing.T) {
 	b := newLineBuffer(brokenPipe{})
-	if _, err := b.WriteLevel(zerolog.InfoLevel, []byte("x")); err != nil {
-		t.Errorf("a line that waits: %v", err)
+	for _, level := range []zerolog.Level{zerolog.InfoLevel, zerolog.ErrorLevel, zerolog.NoLevel} {
+		if _, err := b.WriteLevel(level, []byte("x")); err != nil {
+			t.Errorf("%v: %v", level, err)
+		}
 	}
-	if _, err := b.WriteLevel(zerolog.ErrorLevel, []byte("y")); !errors.Is(err, errPipe) {
-		t.Errorf("one that does not: %v", err)
-	}
-	if _, err := b.Write([]byte("z")); !errors.Is(err, errPipe) {
-		t.Errorf("one without a level: %v", err)
+	b.Flush()
+	if _, err := b.WriteLevel(zerolog.InfoLevel, make([]byte, logBuffer+1)); !errors.Is(err, errPipe) {
+		t.Errorf("whoever waits hears of it: %v", err)
 	}
 	if n := b.waiting(); n != 0 {
 		t.Errorf("%d bytes are kept", n)
@@ -172,8 +173,8 @@ func TestLineBufferNobodyReads(t *testing.T) {
 		log := zerolog.New(b)
 		began := time.Now()
 		log.Warn().Msg("1")
-		if took := time.Since(began); took != logPatience {
-			t.Errorf("the first waited %v, want %v", took, logPatience)
+		if took := time.Since(began); took != 0 {
+			t.Errorf("the first waited %v", took)
 		}
 		<-time.After(time.Millisecond)
 		began = time.Now()
@@ -181,12 +182,13 @@ func TestLineBufferNobodyReads(t *testing.T) {
 		for range 2 * logLimit / len(line) {
 			log.Warn().Msg(line)
 		}
-		if took := time.Since(began); took != 0 {
-			t.Errorf("those after it waited %v", took)
+		if took := time.Since(began); took != logPatience {
+			t.Errorf("those after it waited %v together, want %v", took, logPatience)
 		}
 		if n := b.waiting(); n > logLimit {
 			t.Errorf("%d bytes wait", n)
 		}
+		began = time.Now()
 		b.Flush()
 		if took := time.Since(began); took != lastLines {
 			t.Errorf("the end waited %v, want %v", took, lastLines)

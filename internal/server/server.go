@@ -171,8 +171,12 @@ func (s *Server) take(c echo.Context, received time.Time) (bytes int, result ing
 		return len(body), ingest.Failed(err)
 	}
 	// The slot is taken once the body is here: a slow sender holds none.
-	if !s.slots.take(r.Context(), len(body)) {
-		return len(body), ingest.Failed(fault.Errorf(fault.Overloaded, "max_in_flight", "more than http.max_in_flight requests are at work"))
+	if taken, room := s.slots.take(r.Context(), len(body)); !taken {
+		bytes = len(body)
+		if !room {
+			s.slots.pause(r.Context()) // without the body, which nobody needs any more
+		}
+		return bytes, ingest.Failed(fault.Errorf(fault.Overloaded, "max_in_flight", "more than http.max_in_flight requests are at work"))
 	}
 	defer s.slots.giveBack()
 	s.options.Metrics.inFlight.Inc()
