@@ -53,8 +53,8 @@ func parseOptions(verb string, args []string) (o options, err error) {
 	flags.IntVar(&o.copies, "copies", 200_000, "events that size stores; enough for stable averages")
 	flags.Float64Var(&o.rate, "rate", 100, "notifications a second, of the soak")
 	flags.StringVar(&conns, "conns", conns, "connections, in turn")
-	// 1,024 requests are at work in the receiver and 4,096 wait for that: with more than
-	// those its own limit is what is met.
+	// Eight times what is at work in the receiver. Its room for those who wait, 16,384,
+	// is not met: few machines let a process open as many files without being asked.
 	flags.IntVar(&o.mostConns, "most-conns", 8192, "that an open loop may use; the generator and each contender need as many open files")
 	contenders := flags.String("contenders", "a,b,c,d", "which take part")
 	others := flags.String("others", "", "other builds of the receiver to compare with a: up to three binaries, named x, y and z")

@@ -70,6 +70,21 @@ func TestStartDoesNotWaitForAStreamWithoutLeader(t *testing.T) {
 	}
 }
 
+// A connection that does not come back by itself ends the process, so that whoever
+// supervises it starts another; it answered 503 for ever.
+func TestWaitEndsWithTheConnection(t *testing.T) {
+	t.Parallel()
+	client, err := stream.Connect(stream.ConnectOptions{URL: muteNATS(t), Wait: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &receiver{client: client}
+	client.Close()
+	if err := r.wait(t.Context()); err == nil {
+		t.Error("it ends as if it had been asked to")
+	}
+}
+
 // muteNATS is a server that takes connections and whose JetStream never answers,
 // as that of a cluster without a quorum.
 func muteNATS(t *testing.T) string {

@@ -26,8 +26,8 @@ func Probe(ctx context.Context, client redis.Scripter) error {
 	return probeScript.Run(ctx, client, []string{Key("probe", rand.Text())}).Err()
 }
 
-// code is how a server says why: READONLY, OOM, NOPERM, ...
-var code = regexp.MustCompile(`\b[A-Z]{3,}\b`)
+// refusalCode is how a server says why: READONLY, OOM, NOPERM, ...
+var refusalCode = regexp.MustCompile(`\b[A-Z]{3,}\b`)
 
 // Refusal gives the code with which a server said no, which is all of an error that
 // a stranger may read, or nothing where none answered.
@@ -35,7 +35,7 @@ func Refusal(err error) string {
 	if !refused(err) {
 		return ""
 	}
-	for _, c := range code.FindAllString(err.Error(), -1) {
+	for _, c := range refusalCode.FindAllString(err.Error(), -1) {
 		if c != "ERR" { // which servers before 7 put before what a script met
 			return c
 		}

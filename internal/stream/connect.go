@@ -52,8 +52,8 @@ type Client struct {
 
 // Connect opens a connection that reconnects for ever, also where a server refuses
 // our login: whoever rotates a password does not do it everywhere at once. (What
-// the library cannot make sense of ends it all the same; see Closed.) Nothing is ever kept in
-// a reconnect buffer: what could not be sent is an error at once, so that
+// the library cannot make sense of ends it all the same; see Closed.) Nothing is ever
+// kept in a reconnect buffer: what could not be sent is an error at once, so that
 // nothing is published after we have told Alipay to come again.
 func Connect(o ConnectOptions) (*Client, error) {
 	c := &Client{closed: make(chan struct{}), acks: newInbox()}
@@ -61,7 +61,7 @@ func Connect(o ConnectOptions) (*Client, error) {
 	if observe == nil {
 		observe = func(string, error) {}
 	}
-	opts := []nats.Option{
+	opts := append(c.handlers(observe),
 		nats.Name(o.Name),
 		nats.Timeout(dialTimeout),
 		nats.MaxReconnects(-1),
@@ -73,25 +73,7 @@ func Connect(o ConnectOptions) (*Client, error) {
 		nats.FlusherTimeout(writeTimeout),
 		nats.DrainTimeout(drainTimeout),
 		nats.RetryOnFailedConnect(o.Wait),
-		nats.ConnectHandler(func(*nats.Conn) { observe("connected", nil) }),
-		nats.ReconnectHandler(func(*nats.Conn) { observe("reconnected", nil) }),
-		nats.ReconnectErrHandler(func(_ *nats.Conn, err error) { observe("attempt_failed", err) }),
-		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
-			c.acks.fail(nats.ErrDisconnected)
-			observe("disconnected", err)
-		}),
-		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
-			c.denied.hear(err)
-			observe("error", err)
-		}),
-		nats.ClosedHandler(func(nc *nats.Conn) {
-			c.acks.fail(nats.ErrConnectionClosed)
-			if err := nc.LastError(); err != nil {
-				observe("closed", err)
-			}
-			close(c.closed)
-		}),
-	}
+	)
 	if o.Creds != "" {
 		opts = append(opts, nats.UserCredentials(o.Creds))
 	}
@@ -118,6 +100,30 @@ func Connect(o ConnectOptions) (*Client, error) {
 		return nil, fmt.Errorf("open JetStream: %w", err)
 	}
 	return c, nil
+}
+
+// handlers tell observe, and whoever waits, what becomes of the connection.
+func (c *Client) handlers(observe func(event string, err error)) []nats.Option {
+	return []nats.Option{
+		nats.ConnectHandler(func(*nats.Conn) { observe("connected", nil) }),
+		nats.ReconnectHandler(func(*nats.Conn) { observe("reconnected", nil) }),
+		nats.ReconnectErrHandler(func(_ *nats.Conn, err error) { observe("attempt_failed", err) }),
+		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
+			c.acks.fail(nats.ErrDisconnected)
+			observe("disconnected", err)
+		}),
+		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
+			c.denied.hear(err)
+			observe("error", err)
+		}),
+		nats.ClosedHandler(func(nc *nats.Conn) {
+			c.acks.fail(nats.ErrConnectionClosed)
+			if err := nc.LastError(); err != nil {
+				observe("closed", err)
+			}
+			close(c.closed)
+		}),
+	}
 }
 
 func readRoots(file string) (*x509.CertPool, error) {

@@ -1,11 +1,14 @@
 package stream_test
 
 import (
+	"bufio"
 	"errors"
+	"fmt"
 	"net"
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
@@ -56,5 +59,41 @@ func TestConnectFirstLoginRefused(t *testing.T) {
 	connect(t, stream.ConnectOptions{URL: "nats://receiver:wrong@" + s.Addr().String(), Wait: true, Observe: func(_ string, err error) { said <- err }})
 	if err := <-said; err == nil || !strings.Contains(strings.ToLower(err.Error()), "authorization") {
 		t.Errorf("told %v", err)
+	}
+}
+
+// A server says what the library does not know, which ends the connection for good,
+// whatever it was told about reconnecting. Whoever uses it has to hear of that.
+func TestConnectionEndsForGood(t *testing.T) {
+	t.Parallel()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { listener.Close() })
+	go func() {
+		conn, err := listener.Accept()
+		if err != nil {
+			return
+		}
+		defer conn.Close()
+		fmt.Fprint(conn, `INFO {"server_id":"x","version":"2.12.0","headers":true,"max_payload":1048576}`+"\r\n")
+		for in := bufio.NewScanner(conn); in.Scan(); {
+			if strings.HasPrefix(in.Text(), "PING") {
+				fmt.Fprint(conn, "PONG\r\n-ERR 'Something New'\r\n")
+			}
+		}
+	}()
+	said := make(chan string, 100)
+	c := connect(t, stream.ConnectOptions{URL: "nats://" + listener.Addr().String(), Observe: func(event string, _ error) { said <- event }})
+	select {
+	case <-c.Closed():
+	case <-time.After(limit):
+		t.Fatal("it was not told")
+	}
+	for event := range said {
+		if event == "closed" {
+			return
+		}
 	}
 }

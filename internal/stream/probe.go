@@ -26,7 +26,7 @@ var ErrFull = errors.New("ALIPAY_EVENTS is full: raise nats.max_bytes and provis
 // it publishes on the condition that the last sequence is one that cannot be, so
 // that the stream's leader gets as far as looking at its own state and refuses.
 // What lies behind that, as the disk that a server may use, only an event meets:
-// Publisher.Refused knows of it.
+// Publisher.Ready knows of it.
 //
 // A leader that has just lost its followers still answers so until it steps down,
 // which takes it some ten seconds; Publisher.Silent knows of that sooner.
@@ -189,12 +189,12 @@ func (p *Publisher) Ready(ctx context.Context) error {
 		p.refusals.forget() // whoever is back after this cause need not wait for a trial
 		return err
 	}
-	return cmp.Or(p.Refused(), p.Silent())
+	return cmp.Or(p.refused(), p.Silent())
 }
 
-// Refused says that the stream lately refused events and has stored none since. Like
+// refused says that the stream lately refused events and has stored none since. Like
 // Silent it forgets, for the same reason.
-func (p *Publisher) Refused() error {
+func (p *Publisher) refused() error {
 	if why := p.refusals.since(time.Now()); why != nil {
 		return fmt.Errorf("%s refused an event within the last %v: %w", Events, refusedFor, why)
 	}
