@@ -47,9 +47,9 @@ type HTTP struct {
 	// Too small, and genuine notifications are answered 413 until Alipay gives
 	// up; too large, and strangers decide how much memory we use.
 	MaxBody int64 `koanf:"max_body" yaml:"max_body"`
-	// MaxInFlight is how many requests may be at work at once; more are answered
-	// 503 and come again. Default 1024. MaxBody times this is the memory that
-	// bodies can take.
+	// MaxInFlight is how many requests may be at work at once; more wait for 1.5 s,
+	// are answered 503 then, and come again. Default 1024, of which the embedded
+	// server is given 128. MaxBody times this is the memory that bodies can take.
 	MaxInFlight int `koanf:"max_in_flight" yaml:"max_in_flight"`
 	// MaxSignedAge is how old a signed send time may be. Default 72h; 0 switches
 	// the check off, and an old capture can then become a new event once dedupe

@@ -2,7 +2,6 @@ package server_test
 
 import (
 	"bufio"
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -12,11 +11,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
-	"testing/synctest"
 	"time"
-
-	"alipay-notify/internal/ingest"
-	"alipay-notify/internal/server"
 )
 
 // unsized hides the length of a body, so that it is sent in chunks.
@@ -152,100 +147,6 @@ func (f *fixture) dial(address string) net.Conn {
 		f.Fatal(err)
 	}
 	return conn
-}
-
-// Slots are for requests at work; the next one is told to come again, and those
-// at work are not disturbed.
-func TestMaxInFlight(t *testing.T) {
-	t.Parallel()
-	const slots = 3
-	started, release := make(chan struct{}), make(chan struct{})
-	f := newFixture(t, &ingester{answer: func(context.Context, ingest.Request) ingest.Result {
-		started <- struct{}{}
-		<-release
-		return ingest.Result{Outcome: ingest.Accepted}
-	}}, func(o *server.Options) { o.MaxInFlight = slots })
-	done := make(chan *httptest.ResponseRecorder, slots)
-	for range slots {
-		go func() { done <- f.do(post(path, "a=b")) }()
-	}
-	for range slots {
-		<-started
-	}
-	if got := f.series()["alipay_notify_in_flight"]; got != slots {
-		t.Errorf("in flight: %v, want %d", got, slots)
-	}
-	for i := range 3 {
-		w := f.do(post(path, "a=b"))
-		f.want(w, 503, "fail")
-		if w.Header().Get("Retry-After") != "5" {
-			t.Errorf("Retry-After %q", w.Header().Get("Retry-After"))
-		}
-		f.lastLine(i+1, map[string]any{"outcome": "overloaded", "reason": "max_in_flight"})
-	}
-	// What needs no slot is answered all the same.
-	f.want(f.do(httptest.NewRequest("GET", path, nil)), 405, "fail")
-	close(release)
-	for range slots {
-		f.want(<-done, 200, "success")
-	}
-	go func() { <-started }()
-	f.want(f.do(post(path, "a=b")), 200, "success")
-}
-
-// Who finds no slot waits a little for the one that becomes free, and not when the
-// sender hangs up. Where too much is waiting already he waits as long, without his
-// body and in vain: refused at once, 3,000 connections came again at once, each some
-// seven times a second, and three quarters of what the receiver can store was spent
-// on telling them so.
-func TestWaitForASlot(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		started, release := make(chan struct{}, 10), make(chan struct{})
-		f := newFixture(t, &ingester{answer: func(context.Context, ingest.Request) ingest.Result {
-			started <- struct{}{}
-			<-release
-			return ingest.Result{Outcome: ingest.Accepted}
-		}}, func(o *server.Options) { o.MaxInFlight, o.MaxBody = 1, 8<<20 })
-		begin := func(r *http.Request) chan *httptest.ResponseRecorder {
-			done := make(chan *httptest.ResponseRecorder, 1)
-			go func() { done <- f.do(r) }()
-			synctest.Wait()
-			return done
-		}
-		first, second := begin(post(path, "a=1")), begin(post(path, "a=2"))
-		<-time.After(server.SlotWait - time.Millisecond)
-		release <- struct{}{}
-		f.want(<-first, 200, "success")
-		synctest.Wait() // the second has the slot, and the others wait for it
-		if len(started) != 2 {
-			t.Fatalf("%d were begun, want both", len(started))
-		}
-		ctx, hangUp := context.WithCancel(t.Context())
-		gone, large := begin(post(path, "a=3").WithContext(ctx)), begin(post(path, "a="+strings.Repeat("x", 7<<20)))
-		more := begin(post(path, "a="+strings.Repeat("x", 7<<20)))
-		began := time.Now()
-		full := begin(post(path, "a="+strings.Repeat("x", 7<<20)))
-		hangUp()
-		f.want(<-gone, 503, "fail")
-		if took := time.Since(began); took != 0 {
-			t.Errorf("who hung up was told after %v, want at once", took)
-		}
-		f.want(<-large, 503, "fail")
-		f.want(<-more, 503, "fail")
-		f.want(<-full, 503, "fail")
-		if took := time.Since(began); took != server.SlotWait {
-			t.Errorf("the others waited %v, want %v", took, server.SlotWait)
-		}
-		release <- struct{}{}
-		f.want(<-second, 200, "success")
-		// Nobody waits any more: there is room again.
-		third := begin(post(path, "a=4"))
-		fourth := begin(post(path, "a="+strings.Repeat("x", 7<<20)))
-		release <- struct{}{}
-		release <- struct{}{}
-		f.want(<-third, 200, "success")
-		f.want(<-fourth, 200, "success")
-	})
 }
 
 // failing is a body that breaks off.

@@ -1,8 +1,9 @@
 package server
 
 import (
+	"container/list"
 	"context"
-	"sync/atomic"
+	"sync"
 	"time"
 )
 
@@ -10,47 +11,149 @@ const (
 	// slotWait is how long a request waits for a slot, and at the least for a refusal.
 	// Who is refused at once comes again at once, and refusing costs half as much as
 	// storing: under twice the load that fits, little else was done. Who waits sends
-	// nothing meanwhile. Under mere overload an answer comes within 1.2 s; where the
-	// stores hang besides, 3.8 s is the worst.
-	slotWait = time.Second
+	// nothing meanwhile. Answers should come well within 3 s (PROTOCOL.md 2.5): under
+	// mere overload they do within 1.7 s. Where the stores hang besides, 4.3 s is the
+	// worst.
+	slotWait = 1500 * time.Millisecond
+	// ebbWait is how much longer it waits where the queue ebbs, before it gets a free
+	// slot beside the few that are meant for those who wait.
+	ebbWait = 500 * time.Millisecond
 	// waitingRoom bounds what waits, in bytes of bodies, each counted as seatSize at
 	// least: 16,384 requests of the usual size.
 	waitingRoom = 16 << 20
 	seatSize    = 1 << 10
+	// ebbShare of the slots, one in so many, are for those who wait while the queue
+	// ebbs: as many at work as keep the machine busy, and not so many that each takes
+	// long.
+	ebbShare = 16
 )
 
 // slots are the requests at work, and those that wait to be. It is safe for
 // concurrent use.
+//
+// While more come than can be served, everybody waits his turn. Once fewer come
+// than go (the queue ebbs), whoever comes is served at once; those who wait get a
+// few slots beside, in their order, and any free one before they are refused. Behind a
+// queue of a second, at half the load that fits, everybody would be late for two.
 type slots struct {
-	taken   chan struct{}
-	waiting atomic.Int64 // bytes
+	most int
+
+	mu      sync.Mutex
+	taken   int
+	queue   list.List // of *seat, in the order in which they came
+	waiting int       // bytes
+	tide    tide
 }
 
-func newSlots(most int) *slots { return &slots{taken: make(chan struct{}, most)} }
+// seat is a place in the queue.
+type seat struct {
+	bytes int
+	slot  chan struct{} // closed with the slot
+}
+
+func newSlots(most int) *slots { return &slots{most: most} }
 
 // take gives a slot, soon or not at all, for a request whose body has so many
 // bytes. Whoever gets one gives it back. Without one, room says whether there was
 // room to wait for it; whoever found none lets go of his body, and pauses.
 func (s *slots) take(ctx context.Context, bytes int) (taken, room bool) {
-	select {
-	case s.taken <- struct{}{}:
-		return true, true
-	default:
-	}
-	seat := int64(max(bytes, seatSize))
-	defer s.waiting.Add(-seat)
-	if s.waiting.Add(seat) > waitingRoom {
-		return false, false
+	place, room := s.arrive(max(bytes, seatSize))
+	if place == nil {
+		return room, room
 	}
 	end := time.NewTimer(slotWait)
 	defer end.Stop()
-	select {
-	case s.taken <- struct{}{}:
-		return true, true
-	case <-end.C:
-	case <-ctx.Done(): // the sender has hung up
+	slot := place.Value.(*seat).slot //nolint:forcetypeassert // nothing else is queued
+	for longer := true; ; longer = false {
+		select {
+		case <-slot:
+			return true, true
+		case <-end.C:
+			if longer && s.ebbs() {
+				end.Reset(ebbWait)
+				continue
+			}
+			return s.leave(place, false), true
+		case <-ctx.Done():
+			return s.leave(place, true), true
+		}
 	}
-	return false, true
+}
+
+// arrive takes a slot where one is free for whoever comes, or else a seat.
+func (s *slots) arrive(bytes int) (place *list.Element, room bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.queue.Len() > 0 {
+		s.tide.came++
+		s.admit()
+	}
+	if s.taken < s.most && (s.queue.Len() == 0 || s.tide.ebbs) {
+		s.taken++
+		return nil, true
+	}
+	if s.waiting+bytes > waitingRoom {
+		return nil, false
+	}
+	if s.queue.Len() == 0 {
+		s.tide = tide{since: time.Now()}
+	}
+	s.waiting += bytes
+	return s.queue.PushBack(&seat{bytes: bytes, slot: make(chan struct{})}), true
+}
+
+// admit gives slots to those who have waited longest, as many as may have one.
+func (s *slots) admit() {
+	s.tide.look(time.Now())
+	most := s.most
+	if s.tide.ebbs {
+		most = max(most/ebbShare, 1)
+	}
+	for s.taken < most && s.queue.Len() > 0 {
+		s.taken++
+		close(s.rise(s.queue.Front()).slot)
+	}
+}
+
+// rise takes a seat out of the queue.
+func (s *slots) rise(place *list.Element) *seat {
+	was := s.queue.Remove(place).(*seat) //nolint:forcetypeassert // nothing else is queued
+	s.waiting -= was.bytes
+	return was
+}
+
+// leave gives a seat up. At this very moment it may have become a slot; and while
+// the queue ebbs nobody who is still there is refused beside a free one.
+func (s *slots) leave(place *list.Element, hungUp bool) (taken bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	select {
+	case <-place.Value.(*seat).slot: //nolint:forcetypeassert // nothing else is queued
+		return true
+	default:
+	}
+	s.rise(place)
+	if hungUp || s.taken >= s.most {
+		return false
+	}
+	s.taken++
+	return true
+}
+
+func (s *slots) ebbs() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.tide.ebbs
+}
+
+func (s *slots) giveBack() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.taken--
+	if s.queue.Len() > 0 {
+		s.tide.gone++
+		s.admit()
+	}
 }
 
 // pause is the wait of those for whom there was no room.
@@ -63,4 +166,39 @@ func (s *slots) pause(ctx context.Context) {
 	}
 }
 
-func (s *slots) giveBack() { <-s.taken }
+const (
+	// tideWindow is how often it is looked at whether more come or more go.
+	tideWindow = 100 * time.Millisecond
+	// ebbBegins and ebbEnds are how many come, in percent of those who go, when a
+	// queue begins to ebb and when it does so no longer: both for turnWindows in a row.
+	// In an overload, when everybody who is served comes again, it is some 100 in the
+	// long run, and half as many in a window after a pause of the stores.
+	ebbBegins, ebbEnds = 75, 90
+	turnWindows        = 2
+)
+
+// tide tells whether a queue grows or ebbs.
+type tide struct {
+	ebbs       bool
+	turning    int // windows in a row that say the contrary
+	since      time.Time
+	came, gone int // since then
+}
+
+// look decides for the next window when one is over.
+func (t *tide) look(now time.Time) {
+	if now.Sub(t.since) < tideWindow {
+		return
+	}
+	turns := 100*t.came < ebbBegins*t.gone
+	if t.ebbs {
+		turns = 100*t.came >= ebbEnds*t.gone
+	}
+	if t.turning++; !turns {
+		t.turning = 0
+	}
+	if t.turning == turnWindows {
+		t.ebbs, t.turning = !t.ebbs, 0
+	}
+	t.since, t.came, t.gone = now, 0, 0
+}

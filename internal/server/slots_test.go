@@ -1,0 +1,206 @@
+package server_test
+
+import (
+	"context"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"alipay-notify/internal/ingest"
+	"alipay-notify/internal/server"
+)
+
+// Slots are for requests at work; the next one is told to come again, and those
+// at work are not disturbed.
+func TestMaxInFlight(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const slots = 3
+		started, release := make(chan struct{}), make(chan struct{})
+		f := newFixture(t, &ingester{answer: func(context.Context, ingest.Request) ingest.Result {
+			started <- struct{}{}
+			<-release
+			return ingest.Result{Outcome: ingest.Accepted}
+		}}, func(o *server.Options) { o.MaxInFlight = slots })
+		done := make(chan *httptest.ResponseRecorder, slots)
+		for range slots {
+			go func() { done <- f.do(post(path, "a=b")) }()
+		}
+		for range slots {
+			<-started
+		}
+		if got := f.series()["alipay_notify_in_flight"]; got != slots {
+			t.Errorf("in flight: %v, want %d", got, slots)
+		}
+		for i := range 3 {
+			w := f.do(post(path, "a=b"))
+			f.want(w, 503, "fail")
+			if w.Header().Get("Retry-After") != "5" {
+				t.Errorf("Retry-After %q", w.Header().Get("Retry-After"))
+			}
+			f.lastLine(i+1, map[string]any{"outcome": "overloaded", "reason": "max_in_flight"})
+		}
+		// What needs no slot is answered all the same.
+		f.want(f.do(httptest.NewRequest("GET", path, nil)), 405, "fail")
+		close(release)
+		for range slots {
+			f.want(<-done, 200, "success")
+		}
+		go func() { <-started }()
+		f.want(f.do(post(path, "a=b")), 200, "success")
+	})
+}
+
+// Who finds no slot waits a little for the one that becomes free, and not when the
+// sender hangs up. Where too much is waiting already he waits as long, without his
+// body and in vain: refused at once, 3,000 connections came again at once, each some
+// seven times a second, and three quarters of what the receiver can store was spent
+// on telling them so.
+func TestWaitForASlot(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		started, release := make(chan struct{}, 10), make(chan struct{})
+		f := newFixture(t, &ingester{answer: func(context.Context, ingest.Request) ingest.Result {
+			started <- struct{}{}
+			<-release
+			return ingest.Result{Outcome: ingest.Accepted}
+		}}, func(o *server.Options) { o.MaxInFlight, o.MaxBody = 1, 8<<20 })
+		begin := func(r *http.Request) chan *httptest.ResponseRecorder {
+			done := make(chan *httptest.ResponseRecorder, 1)
+			go func() { done <- f.do(r) }()
+			synctest.Wait()
+			return done
+		}
+		first, second := begin(post(path, "a=1")), begin(post(path, "a=2"))
+		<-time.After(server.SlotWait - time.Millisecond)
+		release <- struct{}{}
+		f.want(<-first, 200, "success")
+		synctest.Wait() // the second has the slot, and the others wait for it
+		if len(started) != 2 {
+			t.Fatalf("%d were begun, want both", len(started))
+		}
+		ctx, hangUp := context.WithCancel(t.Context())
+		gone, large := begin(post(path, "a=3").WithContext(ctx)), begin(post(path, "a="+strings.Repeat("x", 7<<20)))
+		more := begin(post(path, "a="+strings.Repeat("x", 7<<20)))
+		began := time.Now()
+		full := begin(post(path, "a="+strings.Repeat("x", 7<<20)))
+		hangUp()
+		f.want(<-gone, 503, "fail")
+		if took := time.Since(began); took != 0 {
+			t.Errorf("who hung up was told after %v, want at once", took)
+		}
+		f.want(<-large, 503, "fail")
+		f.want(<-more, 503, "fail")
+		f.want(<-full, 503, "fail")
+		if took := time.Since(began); took != server.SlotWait {
+			t.Errorf("the others waited %v, want %v", took, server.SlotWait)
+		}
+		release <- struct{}{}
+		f.want(<-second, 200, "success")
+		// Nobody waits any more: there is room again.
+		third := begin(post(path, "a=4"))
+		fourth := begin(post(path, "a="+strings.Repeat("x", 7<<20)))
+		release <- struct{}{}
+		release <- struct{}{}
+		f.want(<-third, 200, "success")
+		f.want(<-fourth, 200, "success")
+	})
+}
+
+// Half the load that fits came after an overload, and each of it stood behind the
+// whole queue: everybody was late for two seconds and more. Now whoever comes is
+// served at once as soon as it shows that fewer come than go, and of those who wait
+// nobody is refused for that.
+func TestQueueEbbs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const (
+			each = 625 * time.Microsecond // of the one processor
+			wait = 50 * time.Millisecond  // of the newcomers at the most, once it shows
+		)
+		processor := make(chan struct{}, 1)
+		f := newFixture(t, &ingester{answer: func(context.Context, ingest.Request) ingest.Result {
+			processor <- struct{}{}
+			<-time.After(each)
+			<-processor
+			return ingest.Result{Outcome: ingest.Accepted}
+		}}, func(o *server.Options) { o.MaxInFlight = 32 })
+		var answers sync.WaitGroup
+		come := func(many int, every time.Duration) (took []time.Duration) {
+			took = make([]time.Duration, many)
+			for i := range took {
+				answers.Go(func() {
+					began := time.Now()
+					f.want(f.do(post(path, "a=b")), 200, "success")
+					took[i] = time.Since(began)
+				})
+				<-time.After(every)
+			}
+			return took
+		}
+		come(1600, each/4)          // four times what fits, for a quarter of a second
+		shows := come(240, 2*each)  // half of it,
+		after := come(1200, 2*each) // and again half of it, 300 ms later
+		answers.Wait()
+		if longest := slices.Max(shows); longest < 10*wait {
+			t.Errorf("the first newcomer waited %v: there was no queue to speak of", longest)
+		}
+		if longest := slices.Max(after); longest > wait {
+			t.Errorf("a newcomer waited %v, want %v at the most", longest, wait)
+		}
+	})
+}
+
+// The stores paused, and whoever had waited for them was served at once: for a
+// moment more went than came, which is no end of an overload. One window must not
+// turn the order around, or the oldest wait in vain.
+func TestTideTurns(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name    string
+		windows []int // how many come in each, while a hundred go
+		want    string
+	}{
+		{"as many come as go", []int{100, 95, 104}, "..."},
+		{"a moment", []int{100, 40, 160, 40, 160}, "....."},
+		{"the load has dropped", []int{100, 74, 74, 50, 50}, "..###"},
+		{"and is back for a moment", []int{50, 50, 120, 50, 50}, ".####"},
+		{"and is back", []int{50, 50, 90, 90, 50}, ".##.."},
+		{"hardly anything to go by", []int{0, 0}, ".#"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			if got := server.Tide(tt.windows); got != tt.want {
+				t.Errorf("%v: %s, want %s", tt.windows, got, tt.want)
+			}
+		})
+	}
+}
+
+// In front of a slow store few at a time would not use what is free. Who has waited
+// his time gets any slot while the queue ebbs, and is not refused beside a free one.
+func TestNobodyRefusedBesideAFreeSlot(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		slow := 700 * time.Millisecond
+		f := newFixture(t, &ingester{answer: func(context.Context, ingest.Request) ingest.Result {
+			<-time.After(slow)
+			return ingest.Result{Outcome: ingest.Accepted}
+		}}, func(o *server.Options) { o.MaxInFlight = 32 })
+		var answers sync.WaitGroup
+		come := func() { answers.Go(func() { f.want(f.do(post(path, "a=b")), 200, "success") }) }
+		for range 32 { // so that they do not go all at once, either
+			come()
+			<-time.After(20 * time.Millisecond)
+		}
+		for range 40 {
+			come()
+		}
+		began := time.Now()
+		answers.Wait()
+		if took := time.Since(began); took > server.SlotWait+server.EbbWait+slow {
+			t.Errorf("the last answer took %v", took)
+		}
+	})
+}
