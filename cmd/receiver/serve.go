@@ -72,6 +72,10 @@ func serve(ctx context.Context, file string, environ []string, stderr io.Writer)
 	}
 	r := &receiver{cfg: cfg, log: log, failed: make(chan error, 2)}
 	if err := r.start(ctx, keys); err != nil {
+		if ctx.Err() != nil { // we were asked to stop: nothing has failed
+			log.Info().Err(err).Msg("stopped while starting")
+			err = nil
+		}
 		return errors.Join(err, r.stop())
 	}
 	r.announce(lines)

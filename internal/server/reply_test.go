@@ -143,6 +143,9 @@ func TestPaths(t *testing.T) {
 		seen := f.ingester.requests()
 		if tt.status == 404 {
 			f.want(w, 404, "fail")
+			if n := f.series()["alipay_notify_unknown_paths_total"]; n != 1 {
+				t.Errorf("%s: %v unknown paths were counted, want 1", tt.target, n)
+			}
 			if len(seen) > 0 {
 				t.Errorf("%s reached the ingester", tt.target)
 			}

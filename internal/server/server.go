@@ -5,6 +5,7 @@ package server
 
 import (
 	"context"
+	"errors"
 	"io"
 	stdlog "log"
 	"net"
@@ -90,6 +91,15 @@ func New(i Ingester, o Options) *Server {
 	for _, path := range []string{base, base + "/", base + "/:app"} {
 		s.echo.Any(path, s.handle)
 		s.echo.RouteNotFound(path, s.handle) // methods that Echo has no name for
+	}
+	answer := s.echo.HTTPErrorHandler
+	s.echo.HTTPErrorHandler = func(err error, c echo.Context) {
+		// Only counted: what strangers look for belongs into no log, and a URL that was
+		// registered wrong shows all the same.
+		if errors.Is(err, echo.ErrNotFound) {
+			s.options.Metrics.unknownPaths.Inc()
+		}
+		answer(err, c)
 	}
 	return s
 }
