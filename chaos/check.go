@@ -16,6 +16,7 @@ type evidence struct {
 	refused   map[string]uint64 // messages in the streams of what was not accepted
 	refuse    bool              // nothing may be taken without Redis
 	exam      exam
+	keys      map[string]remembered // of the product in Redis, by the id of the notification
 }
 
 // broken are the lives of the stream while things were broken: without the one that
@@ -66,6 +67,7 @@ func judge(e evidence) verdict {
 	v.unasked(e)
 	v.arrived(e)
 	v.again(e)
+	v.remembered(e)
 	for _, stream := range slices.Sorted(maps.Keys(e.refused)) {
 		if n := e.refused[stream]; n > 0 {
 			v.violate("%d messages on %s: every notification was genuine", n, stream)

@@ -81,6 +81,9 @@ func TestJudge(t *testing.T) {
 	both := sent("a", 200, "success", 1, 2, 3)
 	both.given = 1
 	examinee := always(0, 201)
+	keys := func(commit bool, left time.Duration) map[string]remembered {
+		return map[string]remembered{"a": {commit, left}}
+	}
 	now := func(events []event) []life { return []life{{events: events}} }
 
 	for name, tt := range map[string]struct {
@@ -122,7 +125,10 @@ func TestJudge(t *testing.T) {
 		"acknowledged, and then stored":  {evidence: evidence{records: []*record{acked("a", 1, 3)}, lives: now(stored(5, "a"))}, want: "EARLY: a"},
 		"twice in the exam":              {evidence: evidence{records: []*record{examinee}, lives: []life{{twice, at(200)}, {events: stored(201, "a")}}, incidents: []incident{window(50, 51), forgets(60, 61)}, exam: exam{at(-1), []*record{examinee}}}, want: "TWICE: a"},
 		"success by Redis in the exam":   {evidence: evidence{records: []*record{examinee}, lives: []life{{stored(0, "a"), at(200)}, {}}, exam: exam{at(-1), []*record{examinee}}}, want: "LOST: a"},
-		"passed":                         {evidence: evidence{records: []*record{examinee, acked("b", 1)}, lives: []life{{stored(0, "a", "b"), at(200)}, {events: stored(201, "a")}}, exam: exam{at(-1), []*record{examinee}}}},
+		"passed":                         {evidence: evidence{records: []*record{examinee, acked("b", 1)}, lives: []life{{stored(0, "a", "b"), at(200)}, {events: stored(201, "a")}}, exam: exam{at(-1), []*record{examinee}}, keys: keys(true, retention)}},
+		"passed, and not remembered":     {evidence: evidence{records: []*record{examinee}, lives: []life{{stored(0, "a"), at(200)}, {events: stored(201, "a")}}, exam: exam{at(-1), []*record{examinee}}, keys: keys(false, lease)}, want: "NOT REMEMBERED: a"},
+		"remembered for ever":            {evidence: evidence{records: []*record{acked("a", 1)}, lives: now(stored(1, "a")), keys: keys(true, -1)}, want: "KEPT: Redis forgets a"},
+		"a lease that never ends":        {evidence: evidence{records: []*record{acked("a", 1)}, lives: now(stored(1, "a")), keys: keys(false, retention)}, want: "KEPT: Redis forgets a"},
 		"lost with its stream":           {evidence: evidence{records: []*record{acked("a", 1)}, lives: []life{{stored(1, "a"), at(5)}, {}}}},
 		"success before and after":       {evidence: evidence{records: []*record{always(1, 6)}, lives: []life{{stored(1, "a"), at(5)}, {}}}, want: "LOST: a"},
 		"success after its stream":       {evidence: evidence{records: []*record{acked("a", 1, 6)}, lives: []life{{stored(1, "a"), at(5)}, {}}}, want: "LOST: a"},

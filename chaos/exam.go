@@ -59,7 +59,11 @@ func (l *lab) examine(ctx context.Context) error {
 	if err := errors.Join(l.provision(ctx), l.nats.healthy(ctx)); err != nil {
 		return err
 	}
-	return l.deliverAll(ctx, made)
+	if err := l.deliverAll(ctx, made); err != nil {
+		return err
+	}
+	pass(ctx, time.Second) // commits come behind the answers
+	return nil
 }
 
 // deliverAll delivers each until it is acknowledged, one after the other.

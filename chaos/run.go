@@ -140,7 +140,10 @@ func (l *lab) collect() (evidence, error) {
 		}
 		e.refused[name] = s.CachedInfo().State.Msgs
 	}
-	return e, nil
+	if e.keys, err = l.redis.remembers(l.life); err != nil {
+		return e, fmt.Errorf("read Redis: %w", err)
+	}
+	return e, l.enough(e)
 }
 
 // confession is what no log of a receiver may hold.
