@@ -57,7 +57,8 @@ func (c check) wrong() error {
 // the warm-up) and in an open one (after half the capacity).
 const measured = 1
 
-// warmth is how much memory is touched before each cell, more than a cell takes.
+// warmth is how much memory is touched before each cell, more than a cell takes, but
+// at the most half of what is available.
 const warmth = 1 << 30
 
 // warmMemory touches memory and gives it back. A virtual machine pays its host some
@@ -65,9 +66,14 @@ const warmth = 1 << 30
 // back; whoever came first, or took more than those before him, paid that for the
 // others: a fifth of the throughput of the first cell at twice the capacity.
 func warmMemory() error {
-	pages, err := syscall.Mmap(-1, 0, warmth, syscall.PROT_READ|syscall.PROT_WRITE, syscall.MAP_PRIVATE|syscall.MAP_ANON)
+	available, err := memAvailable()
 	if err != nil {
-		return fmt.Errorf("touch %d MiB: %w", warmth>>20, err)
+		return err
+	}
+	size := min(warmth, available/2)
+	pages, err := syscall.Mmap(-1, 0, size, syscall.PROT_READ|syscall.PROT_WRITE, syscall.MAP_PRIVATE|syscall.MAP_ANON)
+	if err != nil {
+		return fmt.Errorf("touch %d MiB: %w", size>>20, err)
 	}
 	for i := 0; i < len(pages); i += os.Getpagesize() {
 		pages[i] = 1

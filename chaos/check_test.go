@@ -158,3 +158,15 @@ func TestJudge(t *testing.T) {
 		})
 	}
 }
+
+// The exam's notifications are sent however busy the machine is.
+func TestEnough(t *testing.T) {
+	t.Parallel()
+	o := options{duration: 10 * time.Second, rate: 40}
+	for sent, want := range map[int]bool{0: false, 199: false, 200: true, 400: true} {
+		e := evidence{exam: exam{records: make([]*record, examined)}, records: make([]*record, sent+examined)}
+		if err := enough(e, o); (err == nil) != want {
+			t.Errorf("%d of 400 sent: %v", sent, err)
+		}
+	}
+}

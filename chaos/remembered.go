@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"strings"
 	"time"
 
@@ -67,14 +66,4 @@ func (v *verdict) remembered(e evidence) {
 			v.violate("NOT REMEMBERED: %s, which was stored while nothing was broken", r.id)
 		}
 	}
-}
-
-// enough wants a run to have been one. The sender loses a turn where the machine
-// has no time for it.
-func (l *lab) enough(e evidence) error {
-	want := int(l.options.duration.Seconds()) * l.options.rate / 2
-	if l.story == nil && len(e.records) < want {
-		return fmt.Errorf("only %d notifications were sent, want %d at least: the machine was too busy for a verdict", len(e.records), want)
-	}
-	return nil
 }

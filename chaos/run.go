@@ -102,7 +102,21 @@ func (l *lab) conclude() (v verdict, err error) {
 		l.story.tell()
 	}
 	l.report(evidence, v)
-	return v, l.save(evidence, v)
+	err = l.save(evidence, v)
+	if l.story == nil {
+		err = errors.Join(err, enough(evidence, l.options))
+	}
+	return v, err
+}
+
+// enough wants a run to have been one: a sender for which the machine has no time
+// loses its turns, and what was hardly tried says little.
+func enough(e evidence, o options) error {
+	sent, want := len(e.records)-len(e.exam.records), int(o.duration.Seconds())*o.rate/2
+	if sent < want {
+		return fmt.Errorf("only %d notifications were sent, want %d at least: the machine was too busy", sent, want)
+	}
+	return nil
 }
 
 // save writes what was judged, beside the journal, for whoever looks into it.
@@ -143,7 +157,7 @@ func (l *lab) collect() (evidence, error) {
 	if e.keys, err = l.redis.remembers(l.life); err != nil {
 		return e, fmt.Errorf("read Redis: %w", err)
 	}
-	return e, l.enough(e)
+	return e, nil
 }
 
 // confession is what no log of a receiver may hold.

@@ -72,7 +72,7 @@ func serve(ctx context.Context, file string, environ []string, stderr io.Writer)
 	}
 	r := &receiver{cfg: cfg, log: log, failed: make(chan error, 2)}
 	if err := r.start(ctx, keys); err != nil {
-		if ctx.Err() != nil { // we were asked to stop: nothing has failed
+		if ctx.Err() != nil && errors.Is(err, context.Canceled) { // we were asked to stop: nothing has failed
 			log.Info().Err(err).Msg("stopped while starting")
 			err = nil
 		}

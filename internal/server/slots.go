@@ -11,30 +11,26 @@ const (
 	// slotWait is how long a request waits for a slot, and at the least for a refusal.
 	// Who is refused at once comes again at once, and refusing costs half as much as
 	// storing: under twice the load that fits, little else was done. Who waits sends
-	// nothing meanwhile. Answers should come well within 3 s (PROTOCOL.md 2.5): under
-	// mere overload they do within 1.7 s. Where the stores hang besides, 4.3 s is the
+	// nothing meanwhile. Answers should come well within 3 s (PROTOCOL.md 1.3): under
+	// mere overload they do within 2.2 s. Where the stores hang besides, 4.8 s is the
 	// worst.
 	slotWait = 1500 * time.Millisecond
-	// ebbWait is how much longer it waits where the queue ebbs, before it gets a free
-	// slot beside the few that are meant for those who wait.
+	// ebbWait is how much longer it waits where the queue ebbs: its turn comes soon.
 	ebbWait = 500 * time.Millisecond
 	// waitingRoom bounds what waits, in bytes of bodies, each counted as seatSize at
 	// least: 16,384 requests of the usual size.
 	waitingRoom = 16 << 20
 	seatSize    = 1 << 10
-	// ebbShare of the slots, one in so many, are for those who wait while the queue
-	// ebbs: as many at work as keep the machine busy, and not so many that each takes
-	// long.
-	ebbShare = 16
 )
 
 // slots are the requests at work, and those that wait to be. It is safe for
 // concurrent use.
 //
 // While more come than can be served, everybody waits his turn. Once fewer come
-// than go (the queue ebbs), whoever comes is served at once; those who wait get a
-// few slots beside, in their order, and any free one before they are refused. Behind a
-// queue of a second, at half the load that fits, everybody would be late for two.
+// than go (the queue ebbs), whoever comes is served at once, and those who wait, in
+// their order, while not too many are at work; at the end of their patience they get
+// any slot that is free. Behind a queue of a second, at half the load that fits,
+// everybody would be late for two.
 type slots struct {
 	most int
 
@@ -92,6 +88,7 @@ func (s *slots) arrive(bytes int) (place *list.Element, room bool) {
 		s.taken++
 		return nil, true
 	}
+	s.tide.late++
 	if s.waiting+bytes > waitingRoom {
 		return nil, false
 	}
@@ -105,11 +102,7 @@ func (s *slots) arrive(bytes int) (place *list.Element, room bool) {
 // admit gives slots to those who have waited longest, as many as may have one.
 func (s *slots) admit() {
 	s.tide.look(time.Now())
-	most := s.most
-	if s.tide.ebbs {
-		most = max(most/ebbShare, 1)
-	}
-	for s.taken < most && s.queue.Len() > 0 {
+	for most := s.tide.quota(s.most); s.taken < most && s.queue.Len() > 0; {
 		s.taken++
 		close(s.rise(s.queue.Front()).slot)
 	}
@@ -140,9 +133,12 @@ func (s *slots) leave(place *list.Element, hungUp bool) (taken bool) {
 	return true
 }
 
+// ebbs tells whether it is worth waiting longer. While the stores hang nobody else
+// comes by to see that it is not.
 func (s *slots) ebbs() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.admit()
 	return s.tide.ebbs
 }
 
@@ -175,14 +171,31 @@ const (
 	// long run, and half as many in a window after a pause of the stores.
 	ebbBegins, ebbEnds = 75, 90
 	turnWindows        = 2
+	// tideLeast is how many have to go in a window for their number to mean anything.
+	tideLeast = 16
+	// ebbShare of the slots, one in so many, and ebbLeast at the least, may be taken
+	// when those who wait get some while the queue ebbs: as many at work as keep a
+	// machine busy, and not so many that each takes long.
+	ebbShare, ebbLeast = 16, 16
 )
 
 // tide tells whether a queue grows or ebbs.
 type tide struct {
-	ebbs       bool
-	turning    int // windows in a row that say the contrary
-	since      time.Time
-	came, gone int // since then
+	ebbs    bool
+	turning int // windows in a row that say the contrary
+	full    int // how many went in the turnWindows before it ebbed,
+	wider   int // and how often the quota was doubled since, because fewer do
+
+	since            time.Time
+	came, gone, late int // since then; late found no slot
+}
+
+// quota is how many slots may be taken when those who wait get one.
+func (t *tide) quota(most int) int {
+	if !t.ebbs {
+		return most
+	}
+	return min(most, max(most/ebbShare, ebbLeast)<<t.wider)
 }
 
 // look decides for the next window when one is over.
@@ -190,15 +203,35 @@ func (t *tide) look(now time.Time) {
 	if now.Sub(t.since) < tideWindow {
 		return
 	}
-	turns := 100*t.came < ebbBegins*t.gone
+	turns := t.gone >= tideLeast && 100*t.came < ebbBegins*t.gone
 	if t.ebbs {
-		turns = 100*t.came >= ebbEnds*t.gone
+		turns = t.late > 0 && 100*t.came >= ebbEnds*t.gone
+		t.widen()
+	} else {
+		t.full += t.gone
 	}
 	if t.turning++; !turns {
 		t.turning = 0
 	}
-	if t.turning == turnWindows {
-		t.ebbs, t.turning = !t.ebbs, 0
+	switch {
+	case t.turning == turnWindows:
+		t.ebbs, t.turning, t.wider = !t.ebbs, 0, 0
+	case t.turning == 0 && !t.ebbs:
+		t.full = 0
 	}
-	t.since, t.came, t.gone = now, 0, 0
+	t.since, t.came, t.gone, t.late = now, 0, 0, 0
+}
+
+// widen lets more be at work where fewer go than did before: the stores take their
+// time then, and not the processors. Where nobody comes there is nobody to keep slots
+// free for: a burst with nothing behind it was served by a sixteenth of the slots, and
+// a quarter of it refused.
+func (t *tide) widen() {
+	const everything = 16 // doublings
+	switch {
+	case t.came == 0:
+		t.wider = everything
+	case 100*turnWindows*t.gone < ebbBegins*t.full:
+		t.wider = min(t.wider+1, everything)
+	}
 }

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -155,20 +156,31 @@ func TestQueueEbbs(t *testing.T) {
 
 // The stores paused, and whoever had waited for them was served at once: for a
 // moment more went than came, which is no end of an overload. One window must not
-// turn the order around, or the oldest wait in vain.
+// turn the order around, or the oldest wait in vain. And where less is done while few
+// are at work than was before, more may be.
 func TestTideTurns(t *testing.T) {
 	t.Parallel()
+	come := func(each ...int) (windows []server.Window) { // while a hundred go
+		for _, n := range each {
+			windows = append(windows, server.Window{Came: n, Gone: 100, Late: n})
+		}
+		return windows
+	}
+	slow := func(gone int) server.Window { return server.Window{Came: 50, Gone: gone} }
 	for _, tt := range []struct {
 		name    string
-		windows []int // how many come in each, while a hundred go
+		windows []server.Window
 		want    string
 	}{
-		{"as many come as go", []int{100, 95, 104}, "..."},
-		{"a moment", []int{100, 40, 160, 40, 160}, "....."},
-		{"the load has dropped", []int{100, 74, 74, 50, 50}, "..###"},
-		{"and is back for a moment", []int{50, 50, 120, 50, 50}, ".####"},
-		{"and is back", []int{50, 50, 90, 90, 50}, ".##.."},
-		{"hardly anything to go by", []int{0, 0}, ".#"},
+		{"as many come as go", come(100, 95, 104), "..."},
+		{"a moment", come(100, 40, 160, 40, 160), "....."},
+		{"the load has dropped", come(100, 74, 74, 50, 50), "..111"},
+		{"and is back for a moment", come(50, 50, 120, 50, 50), ".1111"},
+		{"and is back", come(50, 50, 90, 90, 50), ".11.."},
+		{"nobody is late", append(come(50, 50), slow(55), slow(76), slow(76)), ".1222"},
+		{"the stores are slow", append(come(50, 50), slow(20), slow(50), slow(70), slow(100), slow(60)), ".12488*"},
+		{"nobody comes any more", append(come(50, 50), server.Window{Gone: 100}), ".1*"},
+		{"hardly anything to go by", []server.Window{{0, 15, 0}, {0, 15, 0}, {0, 15, 0}}, "..."},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -179,28 +191,99 @@ func TestTideTurns(t *testing.T) {
 	}
 }
 
-// In front of a slow store few at a time would not use what is free. Who has waited
-// his time gets any slot while the queue ebbs, and is not refused beside a free one.
-func TestNobodyRefusedBesideAFreeSlot(t *testing.T) {
+// A burst came, and nothing behind it. It was taken for an overload that ends, and
+// served by a sixteenth of the slots with nobody to keep the others free for: where
+// the stores took 100 ms, a quarter of it was refused.
+func TestBurstIsServedByAllSlots(t *testing.T) {
+	for _, store := range []time.Duration{20, 100, 150} {
+		synctest.Test(t, func(t *testing.T) {
+			slots := server.NewSlots(1024)
+			var at sync.WaitGroup
+			for range 300 {
+				for range 40 {
+					at.Go(func() {
+						if !slots.Take(t.Context()) {
+							t.Error("refused")
+							return
+						}
+						<-time.After(store * time.Millisecond)
+						slots.GiveBack()
+					})
+				}
+				<-time.After(time.Millisecond)
+			}
+			at.Wait()
+			if left := slots.Left(); left != [3]int{} {
+				t.Errorf("left: %v", left)
+			}
+		})
+	}
+}
+
+// Whoever hangs up at the moment in which his turn comes has the slot, gives it back,
+// and is gone from the queue once.
+func TestHangUpWhenTheTurnComes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		slow := 700 * time.Millisecond
-		f := newFixture(t, &ingester{answer: func(context.Context, ingest.Request) ingest.Result {
-			<-time.After(slow)
-			return ingest.Result{Outcome: ingest.Accepted}
-		}}, func(o *server.Options) { o.MaxInFlight = 32 })
-		var answers sync.WaitGroup
-		come := func() { answers.Go(func() { f.want(f.do(post(path, "a=b")), 200, "success") }) }
-		for range 32 { // so that they do not go all at once, either
-			come()
-			<-time.After(20 * time.Millisecond)
+		slots := server.NewSlots(1)
+		if !slots.Take(t.Context()) {
+			t.Fatal("the only slot was not given")
 		}
-		for range 40 {
-			come()
+		ctx, hangUp := context.WithCancel(t.Context())
+		taken := make(chan bool)
+		go func() { taken <- slots.Take(ctx) }()
+		synctest.Wait()
+		hangUp() // he is about to leave,
+		slots.GiveBack()
+		if !<-taken {
+			t.Error("the slot was given to nobody")
 		}
-		began := time.Now()
-		answers.Wait()
-		if took := time.Since(began); took > server.SlotWait+server.EbbWait+slow {
-			t.Errorf("the last answer took %v", took)
+		slots.GiveBack()
+		if left := slots.Left(); left != [3]int{} {
+			t.Errorf("left: %v", left)
+		}
+	})
+}
+
+// The stores began to hang while the queue ebbed. Nobody came or went, so nobody saw
+// it, and who waited was told to wait longer, beside free slots. The first whose
+// patience ends looks.
+func TestStoresHangWhileTheQueueEbbs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const hang = 2800 * time.Millisecond
+		slots := server.NewSlots(64)
+		var hanging atomic.Bool
+		var at sync.WaitGroup
+		come := func() {
+			at.Go(func() {
+				began := time.Now()
+				if slots.Take(t.Context()) {
+					store := 20 * time.Millisecond
+					if hanging.Load() {
+						store = hang
+					}
+					<-time.After(store)
+					slots.GiveBack()
+				}
+				if took := time.Since(began); took > server.SlotWait+server.EbbWait+hang {
+					t.Errorf("answered after %v", took)
+				}
+			})
+		}
+		for range 200 {
+			for range 20 {
+				come()
+			}
+			<-time.After(time.Millisecond)
+		}
+		<-time.After(300 * time.Millisecond)
+		hanging.Store(true)
+		<-time.After(server.SlotWait) // of them all, nearly
+		if taken := slots.Left()[0]; taken != 64 {
+			t.Errorf("%d slots are taken while others wait, want all 64", taken)
+		}
+		at.Wait()
+		if left := slots.Left(); left != [3]int{} {
+			t.Errorf("left: %v", left)
 		}
 	})
 }
