@@ -21,7 +21,7 @@ func Tide(windows []Window) string {
 	tide, drawn := tide{since: now}, make([]byte, len(windows))
 	for i, w := range windows {
 		now = now.Add(tideWindow)
-		tide.came, tide.gone, tide.late = w.Came, w.Gone, w.Late
+		tide.window = window{w.Came, w.Gone, w.Late}
 		tide.look(now)
 		drawn[i] = map[int]byte{64: '1', 128: '2', 256: '4', 512: '8', 1024: '*'}[tide.quota(1024)]
 		if !tide.ebbs {

@@ -163,32 +163,39 @@ func (s *slots) pause(ctx context.Context) {
 }
 
 const (
-	// tideWindow is how often it is looked at whether more come or more go.
-	tideWindow = 100 * time.Millisecond
+	// tideWindow is how often it is looked at whether more come or more go, and
+	// tideWindows how many windows are looked at together. In an overload, when
+	// everybody who is served comes again, as many come as go in the long run, and half
+	// as many in a window after a pause of the stores.
+	tideWindow  = 100 * time.Millisecond
+	tideWindows = 3
+	// tideLeast is how many have to go meanwhile for their number to mean anything.
+	tideLeast = 50
 	// ebbBegins and ebbEnds are how many come, in percent of those who go, when a
-	// queue begins to ebb and when it does so no longer: both for turnWindows in a row.
-	// In an overload, when everybody who is served comes again, it is some 100 in the
-	// long run, and half as many in a window after a pause of the stores.
+	// queue begins to ebb and when it does so no longer.
 	ebbBegins, ebbEnds = 75, 90
-	turnWindows        = 2
-	// tideLeast is how many have to go in a window for their number to mean anything.
-	tideLeast = 16
 	// ebbShare of the slots, one in so many, and ebbLeast at the least, may be taken
 	// when those who wait get some while the queue ebbs: as many at work as keep a
 	// machine busy, and not so many that each takes long.
 	ebbShare, ebbLeast = 16, 16
+	// everything is how many doublings of that are all slots.
+	everything = 4
 )
 
 // tide tells whether a queue grows or ebbs.
 type tide struct {
-	ebbs    bool
-	turning int // windows in a row that say the contrary
-	full    int // how many went in the turnWindows before it ebbed,
-	wider   int // and how often the quota was doubled since, because fewer do
+	ebbs  bool
+	full  int // how many went in the windows before it ebbed,
+	wider int // and how often the quota is doubled since, because fewer do
 
-	since            time.Time
-	came, gone, late int // since then; late found no slot
+	window
+	since time.Time           // of it
+	past  [tideWindows]window // those before it,
+	seen  int                 // so many
 }
+
+// window is what happened in one.
+type window struct{ came, gone, late int } // late found no slot
 
 // quota is how many slots may be taken when those who wait get one.
 func (t *tide) quota(most int) int {
@@ -203,35 +210,37 @@ func (t *tide) look(now time.Time) {
 	if now.Sub(t.since) < tideWindow {
 		return
 	}
-	turns := t.gone >= tideLeast && 100*t.came < ebbBegins*t.gone
-	if t.ebbs {
-		turns = t.late > 0 && 100*t.came >= ebbEnds*t.gone
-		t.widen()
-	} else {
-		t.full += t.gone
+	last := t.window
+	t.past[t.seen%tideWindows] = last
+	t.seen++
+	t.since, t.window = now, window{}
+	if last.came == 0 { // there is nobody to keep slots free for
+		t.wider = everything
+		return
 	}
-	if t.turning++; !turns {
-		t.turning = 0
+	if t.seen < tideWindows {
+		return
+	}
+	var all window
+	for _, w := range t.past {
+		all.came, all.gone, all.late = all.came+w.came, all.gone+w.gone, all.late+w.late
 	}
 	switch {
-	case t.turning == turnWindows:
-		t.ebbs, t.turning, t.wider = !t.ebbs, 0, 0
-	case t.turning == 0 && !t.ebbs:
-		t.full = 0
+	case t.ebbs && all.late > 0 && 100*all.came >= ebbEnds*all.gone:
+		t.ebbs, t.seen = false, 0
+	case t.ebbs:
+		t.widen(all)
+	case all.gone >= tideLeast && 100*all.came < ebbBegins*all.gone:
+		t.ebbs, t.seen, t.full, t.wider = true, 0, all.gone, 0
 	}
-	t.since, t.came, t.gone, t.late = now, 0, 0, 0
 }
 
 // widen lets more be at work where fewer go than did before: the stores take their
-// time then, and not the processors. Where nobody comes there is nobody to keep slots
-// free for: a burst with nothing behind it was served by a sixteenth of the slots, and
-// a quarter of it refused.
-func (t *tide) widen() {
-	const everything = 16 // doublings
-	switch {
-	case t.came == 0:
-		t.wider = everything
-	case 100*turnWindows*t.gone < ebbBegins*t.full:
+// time then, and not the processors; and fewer again, as far as that does no harm.
+func (t *tide) widen(all window) {
+	if 100*all.gone < ebbBegins*t.full {
 		t.wider = min(t.wider+1, everything)
+	} else {
+		t.wider = max(t.wider-1, 0)
 	}
 }
