@@ -46,7 +46,22 @@ func (s Slots) Take(ctx context.Context) bool {
 // GiveBack is giveBack.
 func (s Slots) GiveBack() { s.s.giveBack() }
 
-// Left is what must be nothing when nobody is there any more.
+// Ebbs tells whether the queue ebbs.
+func (s Slots) Ebbs() bool {
+	s.s.mu.Lock()
+	defer s.s.mu.Unlock()
+	return s.s.queue.Len() > 0 && s.s.tide.ebbs
+}
+
+// Ebb makes the queue ebb.
+func (s Slots) Ebb() {
+	s.s.mu.Lock()
+	defer s.s.mu.Unlock()
+	s.s.tide = tide{ebbs: true, since: time.Now()}
+}
+
+// Left is how many are at work and wait, and the bytes of these: nothing when nobody
+// is there any more.
 func (s Slots) Left() [3]int {
 	s.s.mu.Lock()
 	defer s.s.mu.Unlock()

@@ -93,13 +93,18 @@ func NewMetrics(version string, ready func() bool) *Metrics {
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	)
+	m.begin()
+	return m
+}
+
+// begin makes the counters of what is known here, as Foresee does.
+func (m *Metrics) begin() {
 	for _, o := range ingest.Outcomes() {
-		m.seconds.WithLabelValues(string(o)) // there from the start, so that an alert on a rate sees the first one
+		m.seconds.WithLabelValues(string(o))
 	}
 	for _, result := range []string{"done", "failed"} {
 		m.reloads.WithLabelValues(result)
 	}
-	return m
 }
 
 // Foresee makes the counters of what may go wrong, so that an alert on a rate sees

@@ -247,45 +247,162 @@ func TestHangUpWhenTheTurnComes(t *testing.T) {
 	}
 }
 
+// crowd is requests that take slots in front of a store with a fixed latency, in a
+// bubble.
+type crowd struct {
+	t       *testing.T
+	slots   server.Slots
+	store   atomic.Int64 // nanoseconds
+	at      sync.WaitGroup
+	refused atomic.Int64
+}
+
+func newCrowd(t *testing.T, slots int, store time.Duration) *crowd {
+	t.Helper()
+	c := &crowd{t: t, slots: server.NewSlots(slots)}
+	c.store.Store(int64(store))
+	return c
+}
+
+// come brings many, one every so often.
+func (c *crowd) come(many int, every time.Duration) {
+	for range many {
+		c.at.Go(func() {
+			if !c.slots.Take(c.t.Context()) {
+				c.refused.Add(1)
+				return
+			}
+			<-time.After(time.Duration(c.store.Load()))
+			c.slots.GiveBack()
+		})
+		<-time.After(every)
+	}
+}
+
+// Newcomers leave some slots free, and too few for those who wait to get one of their
+// share. They wait a little longer then, and are not refused beside a free slot; who
+// has hung up meanwhile gets none.
+func TestNobodyRefusedBesideAFreeSlot(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		slots := full(t, 64)
+		began := time.Now()
+		var taken, refused atomic.Int64
+		var at sync.WaitGroup
+		for range 10 {
+			at.Go(func() {
+				if slots.Take(t.Context()) {
+					taken.Add(1)
+				} else {
+					refused.Add(1)
+				}
+				if took := time.Since(began); took != server.SlotWait+server.EbbWait {
+					t.Errorf("told after %v, want %v", took, server.SlotWait+server.EbbWait)
+				}
+			})
+		}
+		ctx, hangUp := context.WithCancel(t.Context())
+		defer hangUp()
+		at.Go(func() {
+			if slots.Take(ctx) {
+				t.Error("who has hung up has a slot")
+			}
+		})
+		synctest.Wait()
+		slots.Ebb()
+		for range 4 {
+			slots.GiveBack()
+		}
+		for time.Since(began) < server.SlotWait+server.EbbWait-50*time.Millisecond {
+			<-time.After(40 * time.Millisecond)
+			if !slots.Take(t.Context()) { // a newcomer, who is quick
+				t.Fatal("a newcomer got no slot")
+			}
+			slots.GiveBack()
+			if time.Since(began) > time.Second {
+				hangUp()
+			}
+		}
+		at.Wait()
+		if taken.Load() != 4 || refused.Load() != 6 {
+			t.Errorf("%d have a slot and %d were refused, want the 4 free ones taken", taken.Load(), refused.Load())
+		}
+	})
+}
+
+// full gives slots that are all taken.
+func full(t *testing.T, most int) server.Slots {
+	t.Helper()
+	slots := server.NewSlots(most)
+	for range most {
+		if !slots.Take(t.Context()) {
+			t.Fatal("a free slot was not given")
+		}
+	}
+	return slots
+}
+
+// An overload began when the one before had just ebbed away. What was true of that
+// one's end is not true of this: those who wait have their turn.
+func TestNextOverload(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		slots := full(t, 64)
+		var at sync.WaitGroup
+		wait := func() {
+			at.Go(func() {
+				if !slots.Take(t.Context()) {
+					t.Error("refused")
+				}
+			})
+			synctest.Wait()
+			if left := slots.Left(); left != [3]int{64, 1, 1 << 10} {
+				t.Errorf("at work, waiting, bytes: %v", left)
+			}
+		}
+		wait()
+		slots.Ebb()
+		for range 64 {
+			slots.GiveBack() // and the one who waits has one of them
+		}
+		for range 63 {
+			if !slots.Take(t.Context()) {
+				t.Fatal("a free slot was not given")
+			}
+		}
+		wait()
+		slots.GiveBack()
+		if left := slots.Left(); left != [3]int{64, 0, 0} {
+			t.Errorf("at work, waiting: %v, want the one who waits to have the slot", left)
+		}
+		at.Wait()
+	})
+}
+
 // The stores began to hang while the queue ebbed. Nobody came or went, so nobody saw
 // it, and who waited was told to wait longer, beside free slots. The first whose
 // patience ends looks.
 func TestStoresHangWhileTheQueueEbbs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		const hang = 2800 * time.Millisecond
-		slots := server.NewSlots(64)
-		var hanging atomic.Bool
-		var at sync.WaitGroup
-		come := func() {
-			at.Go(func() {
-				began := time.Now()
-				if slots.Take(t.Context()) {
-					store := 20 * time.Millisecond
-					if hanging.Load() {
-						store = hang
-					}
-					<-time.After(store)
-					slots.GiveBack()
-				}
-				if took := time.Since(began); took > server.SlotWait+server.EbbWait+hang {
-					t.Errorf("answered after %v", took)
-				}
-			})
-		}
-		for range 200 {
-			for range 20 {
-				come()
+		const store, hang = 20 * time.Millisecond, 2800 * time.Millisecond
+		c := newCrowd(t, 64, store)
+		began := time.Now()
+		c.come(8000, 50*time.Microsecond) // in 400 ms, 1,280 of which fit
+		for !c.slots.Ebbs() {
+			if time.Since(began) > server.SlotWait {
+				t.Fatalf("the queue does not ebb: %v", c.slots.Left())
 			}
-			<-time.After(time.Millisecond)
+			c.come(16, store/32) // half of what fits
 		}
-		<-time.After(300 * time.Millisecond)
-		hanging.Store(true)
-		<-time.After(server.SlotWait + 200*time.Millisecond)
-		if taken := slots.Left()[0]; taken != 64 {
-			t.Errorf("%d slots are taken while others wait, want all 64", taken)
+		c.store.Store(int64(hang)) // for those who begin now
+		c.come(16, 0)
+		<-time.After(time.Until(began.Add(server.SlotWait + 400*time.Millisecond)))
+		if left := c.slots.Left(); left[0] != 64 || left[1] == 0 {
+			t.Errorf("at work, waiting: %v, want all 64 slots taken while others wait", left)
 		}
-		at.Wait()
-		if left := slots.Left(); left != [3]int{} {
+		c.at.Wait()
+		if took, most := time.Since(began), 400*time.Millisecond+server.SlotWait+server.EbbWait+hang; took > most {
+			t.Errorf("the last answer came after %v, want %v at the most", took, most)
+		}
+		if left := c.slots.Left(); left != [3]int{} {
 			t.Errorf("left: %v", left)
 		}
 	})
