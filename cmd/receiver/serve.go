@@ -22,6 +22,7 @@ import (
 	"alipay-notify/internal/config"
 	"alipay-notify/internal/dedupe"
 	"alipay-notify/internal/ingest"
+	"alipay-notify/internal/plainhttp"
 	"alipay-notify/internal/server"
 	"alipay-notify/internal/stream"
 )
@@ -42,9 +43,10 @@ type receiver struct {
 	metrics   *server.Metrics
 	health    *health
 
-	notify, ops *http.Server
-	listeners   []net.Listener
-	failed      chan error // a listener ended by itself
+	notify    *plainhttp.Server
+	ops       *http.Server
+	listeners []net.Listener
+	failed    chan error // a listener ended by itself
 
 	complaints  seldom // of NATS
 	looks       struct{ stream, redis damper }
@@ -138,12 +140,12 @@ func (r *receiver) start(ctx context.Context, keys wire.Keys) error {
 		Log:            r.log,
 		Metrics:        r.metrics,
 	})
-	r.notify, r.ops = server.HTTP(endpoint.Handler()), server.HTTP(server.NewOps(r.metrics, r.health.reasons))
+	r.notify, r.ops = endpoint.HTTP(), server.HTTP(server.NewOps(r.metrics, r.health.reasons))
 	for _, l := range []struct {
 		key, address string
-		server       *http.Server
-	}{{"http.listen", r.cfg.HTTP.Listen, r.notify}, {"ops.listen", r.cfg.Ops.Listen, r.ops}} {
-		if err := r.listen(l.key, l.address, l.server); err != nil {
+		serve        func(net.Listener) error
+	}{{"http.listen", r.cfg.HTTP.Listen, r.notify.Serve}, {"ops.listen", r.cfg.Ops.Listen, r.ops.Serve}} {
+		if err := r.listen(l.key, l.address, l.serve); err != nil {
 			return err
 		}
 	}
@@ -168,14 +170,14 @@ func (r *receiver) atWork() int {
 
 // listen binds before it serves, so that the address is known and taken when
 // the process says that it is ready.
-func (r *receiver) listen(key, address string, s *http.Server) error {
+func (r *receiver) listen(key, address string, serve func(net.Listener) error) error {
 	listener, err := net.Listen("tcp", address)
 	if err != nil {
 		return cli.Failedf("set "+key+" to a free address", "%s: %w", key, err)
 	}
 	r.listeners = append(r.listeners, listener)
 	go func() {
-		if err := s.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+		if err := serve(listener); !errors.Is(err, http.ErrServerClosed) {
 			r.failed <- fmt.Errorf("%s: %w", key, err)
 		}
 	}()

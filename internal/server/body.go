@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"alipay-notify/internal/fault"
+	"alipay-notify/internal/plainhttp"
 )
 
 // firstRead is the most that the buffer of a body begins with. It grows only with
@@ -32,8 +33,11 @@ func (s *Server) readBody(w http.ResponseWriter, r *http.Request, source string)
 		w.Header().Set("Connection", "close")
 		return nil, tooLarge(limit)
 	}
-	// Nearly every body is here already. A deadline is set when one turns out slow;
-	// until then the server's own holds, which is longer. Not every ResponseWriter
+	if b, ok := r.Body.(*plainhttp.Body); ok {
+		return b.Bytes(), nil // it came with its head
+	}
+	// Most bodies are here already. A deadline is set when one turns out slow; until
+	// then the server's own holds, which is longer. Not every ResponseWriter
 	// has deadlines (those of tests do not); the server that HTTP makes has.
 	control, started := http.NewResponseController(w), time.Now()
 	watch := s.slow.watch(source, func(admitted bool) {

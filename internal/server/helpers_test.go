@@ -82,6 +82,7 @@ type fixture struct {
 	ingester *ingester
 	log      *lines
 	metrics  *server.Metrics
+	endpoint *server.Server
 	handler  http.Handler
 }
 
@@ -94,7 +95,8 @@ func newFixture(tb testing.TB, i *ingester, change ...func(*server.Options)) *fi
 	for _, c := range change {
 		c(&o)
 	}
-	f.handler = server.New(i, o).Handler()
+	f.endpoint = server.New(i, o)
+	f.handler = f.endpoint.Handler()
 	return f
 }
 
@@ -163,7 +165,7 @@ func (f *fixture) listen() string {
 }
 
 func (f *fixture) serve(l net.Listener) {
-	s := server.HTTP(f.handler)
+	s := f.endpoint.HTTP()
 	served := make(chan error, 1)
 	go func() { served <- s.Serve(l) }()
 	f.Cleanup(func() {

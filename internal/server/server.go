@@ -20,6 +20,7 @@ import (
 	"alipay-notify/internal/events"
 	"alipay-notify/internal/fault"
 	"alipay-notify/internal/ingest"
+	"alipay-notify/internal/plainhttp"
 )
 
 const (
@@ -138,6 +139,10 @@ func extractor(trusted []*net.IPNet) echo.IPExtractor {
 
 // Handler serves the endpoint.
 func (s *Server) Handler() http.Handler { return s.echo }
+
+// HTTP is a server of the endpoint, for a command to listen with. Requests that come
+// whole it answers by itself.
+func (s *Server) HTTP() *plainhttp.Server { return plainhttp.New(HTTP(s.Handler())) }
 
 // HTTP is a server with our limits, for a command to listen with.
 func HTTP(h http.Handler) *http.Server {
