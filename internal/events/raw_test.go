@@ -206,3 +206,30 @@ func TestRawBomb(t *testing.T) {
 		t.Errorf("one byte more: %d bytes, %v", len(raw), err)
 	}
 }
+
+// A request is kept as it is where every byte of it may stand in a header. They are
+// looked at eight at a time, so each value is tried at each place, beside neighbours
+// of both ends of the range.
+func TestEveryByteOfTheRequestIsLookedAt(t *testing.T) {
+	t.Parallel()
+	for _, neighbour := range []byte{0x21, 0x7e} {
+		for size := 1; size <= 17; size++ {
+			raw := bytes.Repeat([]byte{neighbour}, size)
+			for at := range raw {
+				for c := range 256 {
+					raw[at] = byte(c)
+					verbatim := c >= 0x21 && c <= 0x7e
+					e := events.Event{AppID: "1", ID: "a", Fingerprint: "f", Raw: raw}
+					h, err := e.Header()
+					if err != nil {
+						t.Fatal(err)
+					}
+					if (h[events.HeaderRawEncoding] == "") != verbatim {
+						t.Fatalf("%#x at %d of %d: encoding %q", c, at, size, h[events.HeaderRawEncoding])
+					}
+				}
+				raw[at] = neighbour
+			}
+		}
+	}
+}

@@ -3,22 +3,20 @@ package server
 import (
 	"time"
 
-	"github.com/labstack/echo/v4"
-
 	"alipay-notify/internal/ingest"
 )
 
 // log writes the one line of a notification, whichever way it went. It holds
 // no payload, no business key, no signature, and of what was not proved nothing
 // that its sender chose.
-func (s *Server) log(c echo.Context, r ingest.Result, reply reply, bytes int, took time.Duration) {
+func (s *Server) log(source string, r ingest.Result, reply reply, bytes int, took time.Duration) {
 	line := s.options.Log.WithLevel(reply.level)
 	if line == nil {
 		return
 	}
 	line.Str("outcome", string(r.Outcome)).
 		Int("status", reply.status).
-		Str("source", c.RealIP()).
+		Str("source", source).
 		Int("bytes", bytes).
 		Dur("took_ms", took).
 		Dur("decide_ms", r.Decide).

@@ -159,15 +159,15 @@ func HTTP(h http.Handler) *http.Server {
 }
 
 func (s *Server) handle(c echo.Context) error {
-	started := s.options.Now()
-	body, result := s.take(c, started)
+	started, source := s.options.Now(), c.RealIP()
+	body, result := s.take(c, source, started)
 	took := s.options.Now().Sub(started)
 	reply := replyTo(result.Outcome, c.Request().Method)
 	if result.Outcome == ingest.Outcome(fault.Overloaded) {
 		c.Response().Header().Set("Retry-After", strconv.Itoa(int(retryAfter.Seconds())))
 	}
 	s.options.Metrics.observe(result, took)
-	s.log(c, result, reply, body, took)
+	s.log(source, result, reply, body, took)
 	if x := result.Reply; x != nil && reply.status == http.StatusOK {
 		return c.Blob(reply.status, x.ContentType, x.Body)
 	}
@@ -176,12 +176,12 @@ func (s *Server) handle(c echo.Context) error {
 }
 
 // take gets the request as far as an outcome. bytes is the size of its body.
-func (s *Server) take(c echo.Context, received time.Time) (bytes int, result ingest.Result) {
+func (s *Server) take(c echo.Context, source string, received time.Time) (bytes int, result ingest.Result) {
 	r := c.Request()
 	if r.Method != http.MethodPost {
 		return 0, ingest.Failed(fault.Errorf(fault.Malformed, "method", "the method is not POST"))
 	}
-	body, err := s.readBody(c.Response(), r, c.RealIP())
+	body, err := s.readBody(c.Response(), r, source)
 	if err != nil {
 		return len(body), ingest.Failed(err)
 	}
@@ -199,7 +199,7 @@ func (s *Server) take(c echo.Context, received time.Time) (bytes int, result ing
 	req := ingest.Request{
 		Body:       body,
 		Arrival:    events.Arrival{PathApp: c.Param("app"), ContentType: r.Header.Get("Content-Type")},
-		Source:     c.RealIP(),
+		Source:     source,
 		ReceivedAt: received,
 	}
 	if err := checkHeader(r.Header); err != nil {
