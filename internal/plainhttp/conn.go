@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"runtime/debug"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -22,9 +23,14 @@ const (
 	// watchAfter is how long a handler takes before it is looked whether the sender is
 	// still there.
 	watchAfter = 100 * time.Millisecond
+	// mostBreaks is how many bytes of line breaks behind a body are passed over. Old
+	// browsers sent them, and net/http does the same behind a POST.
+	mostBreaks = 4
 )
 
 var past = time.Unix(1, 0)
+
+var buffers = sync.Pool{New: func() any { b := make([]byte, mostBytes); return &b }}
 
 // conn is one connection, served by one goroutine.
 type conn struct {
@@ -38,6 +44,7 @@ type conn struct {
 	have int // bytes in it that nobody has had yet
 
 	atWork          atomic.Bool
+	now             time.Time // when something last happened here
 	readBy, writeBy time.Time // the deadlines that are set
 	answered        bool      // once at least
 	reply           response
@@ -46,41 +53,47 @@ type conn struct {
 	watched chan struct{} // says that a look has ended
 }
 
-func newConn(s *Server, c net.Conn, rest *handedOver) *conn {
+// open makes what serving needs.
+func (c *conn) open() {
 	ctx, cancel := context.WithCancel(context.Background())
-	ctx = context.WithValue(ctx, http.ServerContextKey, s.rest)
-	ctx = context.WithValue(ctx, http.LocalAddrContextKey, c.LocalAddr())
-	base := &http.Request{
-		Method: http.MethodPost, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, RemoteAddr: c.RemoteAddr().String(),
+	ctx = context.WithValue(ctx, http.ServerContextKey, c.server.rest)
+	ctx = context.WithValue(ctx, http.LocalAddrContextKey, c.net.LocalAddr())
+	base := &http.Request{Method: http.MethodPost, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1}
+	if from := c.net.RemoteAddr(); from != nil {
+		base.RemoteAddr = from.String()
 	}
-	made := &conn{
-		server: s, net: c, rest: rest, base: base.WithContext(ctx), hangUp: cancel,
-		buf:     make([]byte, mostBytes),
-		reply:   response{header: make(http.Header)},
-		watched: make(chan struct{}, 1),
-	}
-	made.watch = time.AfterFunc(time.Hour, made.look)
-	made.watch.Stop()
-	return made
+	c.base, c.hangUp = base.WithContext(ctx), cancel
+	c.reply.header = make(http.Header)
+	c.watched = make(chan struct{}, 1)
+	c.watch = time.AfterFunc(time.Hour, c.look)
+	c.watch.Stop()
 }
 
 // serve answers requests until the connection ends, or is net/http's.
 func (c *conn) serve() {
-	handed := false
+	pooled := buffers.Get().(*[]byte) //nolint:forcetypeassert // nothing else is in the pool
+	var others []byte                 // what was read of a request that is not plain
 	defer func() {
-		if !handed {
-			c.net.Close() //nolint:errcheck,gosec // nobody is told
+		c.recovered(recover())
+		buffers.Put(pooled)
+		if c.hangUp != nil {
+			c.hangUp()
 		}
-		c.hangUp()
-		c.server.forget(c)
+		c.server.forget(c) // before it is net/http's, or a Shutdown would look after both
+		if others == nil {
+			c.net.Close() //nolint:errcheck,gosec // nobody is told
+			return
+		}
+		c.net.SetDeadline(time.Time{}) //nolint:errcheck,gosec // net/http sees the same
+		c.rest.give(c.net, others)
 	}()
+	c.buf = *pooled
+	c.open()
 	for {
 		r, is := c.next()
 		switch {
 		case is == foreign:
-			handed = true
-			c.net.SetDeadline(time.Time{}) //nolint:errcheck,gosec // net/http sees the same
-			c.rest.give(c.net, bytes.Clone(c.buf[:c.have]))
+			others = bytes.Clone(c.buf[:c.have])
 			return
 		case is == partial || !c.handle(r) || !c.answer():
 			return
@@ -91,23 +104,30 @@ func (c *conn) serve() {
 // next waits for a request that is whole. A connection that is partial has ended.
 func (c *conn) next() (*http.Request, kind) {
 	c.atWork.Store(false)
-	limit := c.server.rest.ReadHeaderTimeout
 	if c.answered {
-		limit = c.server.rest.IdleTimeout
+		c.readWithin(c.server.idle)
+	} else if c.server.head > 0 {
+		c.setRead(time.Now().Add(c.server.head))
 	}
-	c.readWithin(limit, limit/8)
+	breaks := 0 // passed over
 	for patient := false; ; {
+		for c.answered && breaks < mostBreaks && c.have > 0 && (c.buf[0] == '\r' || c.buf[0] == '\n') {
+			c.have = copy(c.buf, c.buf[1:c.have])
+			breaks++
+		}
 		if c.have > 0 {
 			r, is := parse(c.base, c.buf[:c.have])
 			switch {
 			case is == whole:
 				c.have = 0
 				c.atWork.Store(true)
+				c.now = time.Now()
+				c.readWithin(c.server.idle) // for look; it would be set behind the answer anyway
 				return r, whole
 			case is == foreign, c.have == len(c.buf):
 				return nil, foreign
 			case !patient:
-				c.readWithin(patience, 0)
+				c.setRead(time.Now().Add(patience))
 				patient = true
 			}
 		}
@@ -125,23 +145,30 @@ func (c *conn) next() (*http.Request, kind) {
 	}
 }
 
-// readWithin sets the deadline of reading, unless the one that is set is no more than
-// slack nearer: to set one costs more than to parse a head.
-func (c *conn) readWithin(limit, slack time.Duration) {
-	c.readBy = within(c.readBy, limit, slack, c.net.SetReadDeadline)
+// readWithin sets a deadline of reading, as within says.
+func (c *conn) readWithin(limit time.Duration) {
+	if by, stale := within(limit, c.now, c.readBy); stale {
+		c.setRead(by)
+	}
 }
 
-func within(by time.Time, limit, slack time.Duration, set func(time.Time) error) time.Time {
+func (c *conn) setRead(by time.Time) {
+	c.readBy = by
+	c.net.SetReadDeadline(by) //nolint:errcheck,gosec // what is read next meets the same error
+}
+
+// within gives a deadline that is limit away or somewhat more, and never comes where
+// limit is 0. stale tells whether the one that is set is none such: to set one costs as
+// much as to parse a head.
+func within(limit time.Duration, now, set time.Time) (by time.Time, stale bool) {
 	if limit <= 0 {
-		return by
+		return time.Time{}, !set.IsZero()
 	}
-	now := time.Now()
-	if left := by.Sub(now); left <= limit && left >= limit-slack {
-		return by
+	slack := limit / 8
+	if left := set.Sub(now); left >= limit && left <= limit+slack {
+		return set, false
 	}
-	by = now.Add(limit)
-	set(by) //nolint:errcheck,gosec // what is read or written next meets the same error
-	return by
+	return now.Add(limit + slack), true
 }
 
 // handle has the handler answer a request, and tells whether it did. One that panics
@@ -151,21 +178,25 @@ func (c *conn) handle(r *http.Request) (done bool) {
 	c.watch.Reset(watchAfter)
 	defer func() {
 		if !c.watch.Stop() {
-			c.net.SetReadDeadline(past) //nolint:errcheck,gosec // it has ended then
+			c.setRead(past) // it has ended then
 			<-c.watched
-			c.readBy = past
 		}
-		if done {
-			return
-		}
-		if v := recover(); v != nil && v != http.ErrAbortHandler { //nolint:errorlint // a value that was thrown, as net/http compares it
-			if log := c.server.rest.ErrorLog; log != nil {
-				log.Printf("plainhttp: panic serving %v: %v\n%s", r.RemoteAddr, v, debug.Stack())
-			}
+		if !done {
+			c.recovered(recover())
 		}
 	}()
 	c.server.rest.Handler.ServeHTTP(&c.reply, r)
 	return true
+}
+
+// recovered says what was thrown, unless that was meant to say nothing.
+func (c *conn) recovered(thrown any) {
+	if thrown == nil || thrown == http.ErrAbortHandler { //nolint:errorlint // a value that was thrown, as net/http compares it
+		return
+	}
+	if log := c.server.rest.ErrorLog; log != nil {
+		log.Printf("plainhttp: panic serving %v: %v\n%s", c.net.RemoteAddr(), thrown, debug.Stack())
+	}
 }
 
 // look waits for the sender to hang up, while a handler takes long. A byte that comes
@@ -181,10 +212,13 @@ func (c *conn) look() {
 
 // answer sends what the handler said, and tells whether the connection goes on.
 func (c *conn) answer() (goesOn bool) {
+	c.reply.end()
 	goesOn = !c.reply.closes && !c.server.down.Load()
-	c.answered = true
-	limit := c.server.rest.WriteTimeout
-	c.writeBy = within(c.writeBy, limit, limit/2, c.net.SetWriteDeadline)
-	_, err := c.net.Write(c.reply.bytes(c.server.today(), goesOn))
+	c.answered, c.now = true, time.Now()
+	if by, stale := within(c.server.write, c.now, c.writeBy); stale {
+		c.writeBy = by
+		c.net.SetWriteDeadline(by) //nolint:errcheck,gosec // the write meets the same error
+	}
+	_, err := c.net.Write(c.reply.bytes(c.server.dateAt(c.now), goesOn))
 	return err == nil && goesOn
 }

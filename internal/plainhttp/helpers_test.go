@@ -76,14 +76,18 @@ type fixture struct {
 }
 
 // bubble runs a test of a server with this handler, or with one that waits.
-func bubble(t *testing.T, h http.HandlerFunc, run func(f *fixture)) {
+func bubble(t *testing.T, h http.HandlerFunc, run func(f *fixture), change ...func(*http.Server)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		f := &fixture{TB: t, waiting: newWaiting(), listener: newMemory(), log: &bytes.Buffer{}, served: make(chan error, 1)}
 		if h == nil {
 			h = f.answer
 		}
-		f.server = plainhttp.New(rest(h, f.log))
+		rest := rest(h, f.log)
+		for _, c := range change {
+			c(rest)
+		}
+		f.server = plainhttp.New(rest)
 		go func() { f.served <- f.server.Serve(f.listener) }()
 		run(f)
 		f.server.Close() //nolint:errcheck // it may be closed already
@@ -111,10 +115,16 @@ type client struct {
 
 func (f *fixture) dial() *client {
 	f.Helper()
+	return f.dialThrough(func(far net.Conn) net.Conn { return far })
+}
+
+// dialThrough is dial with a connection that the server sees as wrap makes it.
+func (f *fixture) dialThrough(wrap func(net.Conn) net.Conn) *client {
+	f.Helper()
 	near, far := net.Pipe()
 	f.Cleanup(func() { near.Close() }) //nolint:errcheck // nothing can be done
 	select {
-	case f.listener.conns <- far:
+	case f.listener.conns <- wrap(far):
 	case <-f.listener.closed:
 		f.Fatal("nobody listens")
 	}

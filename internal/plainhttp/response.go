@@ -1,6 +1,7 @@
 package plainhttp
 
 import (
+	"fmt"
 	"net/http"
 	"slices"
 	"strconv"
@@ -20,15 +21,27 @@ type response struct {
 
 func (w *response) reset() {
 	clear(w.header)
-	w.status, w.typed, w.closes, w.out, w.body = 0, false, false, w.out[:0], w.body[:0]
+	w.status, w.typed, w.closes, w.out, w.body = 0, false, false, kept(w.out), kept(w.body)
+}
+
+// kept empties a buffer, and lets go of one that a connection should not keep.
+func kept(b []byte) []byte {
+	if cap(b) > 4<<10 {
+		return nil
+	}
+	return b[:0]
 }
 
 // Header is what the answer will say. What is changed behind WriteHeader is not said.
 func (w *response) Header() http.Header { return w.header }
 
 // WriteHeader says the head. Only the first call does anything, and none with an
-// informational status, which nobody waits for where the request is whole.
+// informational status, which nobody waits for where the request is whole. A status
+// that is none panics, as in net/http: what is broken must not end up as a 200.
 func (w *response) WriteHeader(status int) {
+	if status < 100 || status > 999 {
+		panic(fmt.Sprintf("plainhttp: status %d", status))
+	}
 	if w.status != 0 || status < http.StatusOK {
 		return
 	}
@@ -93,9 +106,11 @@ func (w *response) bare() bool {
 	return w.status == http.StatusNoContent || w.status == http.StatusNotModified
 }
 
-// bytes gives the whole answer, until the next is begun.
+// end says the head where the handler did not.
+func (w *response) end() { w.WriteHeader(http.StatusOK) }
+
+// bytes gives the whole answer, which has ended, until the next begins.
 func (w *response) bytes(date string, goesOn bool) []byte {
-	w.WriteHeader(http.StatusOK)
 	out := w.out
 	if !w.typed && len(w.body) > 0 {
 		out = append(append(out, "Content-Type: "...), http.DetectContentType(w.body)...)
@@ -120,9 +135,8 @@ type date struct {
 	text   string
 }
 
-// today gives the date for an answer.
-func (s *Server) today() string {
-	now := time.Now()
+// dateAt gives the date for an answer.
+func (s *Server) dateAt(now time.Time) string {
 	if d := s.date.Load(); d != nil && d.second == now.Unix() {
 		return d.text
 	}

@@ -17,23 +17,33 @@
 package plainhttp
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"net"
 	"net/http"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // Server serves what is plain by itself and has net/http serve the rest. It is safe
 // for concurrent use.
 //
-// A handler sees what it would see there, with three differences: the context of a
-// request ends with its connection and not with the handler; that somebody hung up is
-// noticed some 100 ms later; and of an [http.ResponseController] nothing is supported,
-// since there is nothing left to wait for.
+// A handler sees what it would see there, but for this. The context of a request ends
+// with its connection, or when that is handed over, and not with the handler. That
+// somebody hung up is noticed 100 ms later. Nothing of the answer leaves before the
+// handler is done, so Write never fails and there are neither informational answers
+// nor a Flusher, nor anything in an [http.ResponseController]. Content-Length, Date and
+// framing are this package's; names of fields are letters, digits, dashes and
+// underscores. A header and what was written are used again once the handler is done.
 type Server struct {
 	rest *http.Server
 	date atomic.Pointer[date]
+
+	// Limits of rest, as net/http reads them: how long a connection may be silent, at
+	// its beginning and between requests, and how long an answer may take to leave.
+	head, idle, write time.Duration
 
 	mu    sync.Mutex
 	conns map[*conn]struct{}
@@ -41,10 +51,17 @@ type Server struct {
 	empty chan struct{} // closed when down and no connection is left
 }
 
-// New makes a server that has the handler, the limits and the log of errors of rest,
-// and serves with it what is not plain. Nobody else uses rest.
+// New makes a server that has the handler of rest, its time limits and its log of
+// errors, and serves with it what is not plain. Nobody else uses rest. It must have a
+// handler; its BaseContext, ConnContext and ConnState hear only of what is not plain.
 func New(rest *http.Server) *Server {
-	return &Server{rest: rest, conns: make(map[*conn]struct{}), empty: make(chan struct{})}
+	return &Server{
+		rest:  rest,
+		head:  cmp.Or(rest.ReadHeaderTimeout, rest.ReadTimeout),
+		idle:  cmp.Or(rest.IdleTimeout, rest.ReadTimeout),
+		write: rest.WriteTimeout,
+		conns: make(map[*conn]struct{}), empty: make(chan struct{}),
+	}
 }
 
 // Serve accepts connections until Shutdown, after which it gives
@@ -56,28 +73,44 @@ func (s *Server) Serve(l net.Listener) error {
 	return s.rest.Serve(rest)
 }
 
-// accept begins to serve whoever comes. An error of the listener is net/http's to
-// judge: it tries again after some, such as too many open files.
+// How long is waited after an error of the listener that passes, such as too many
+// open files: doubled each time, as in net/http.
+const (
+	leastPause = 5 * time.Millisecond
+	mostPause  = time.Second
+)
+
+// accept begins to serve whoever comes. Errors that pass are waited for here: net/http
+// would sleep over them, and meanwhile take no connection that is handed over.
 func (s *Server) accept(l *handedOver) {
-	for {
+	for pause := time.Duration(0); ; {
 		c, err := l.Listener.Accept()
-		switch {
-		case err == nil:
-			s.begin(newConn(s, c, l))
-		case !l.fail(err):
+		if err == nil {
+			pause = 0
+			s.begin(c, l)
+			continue
+		}
+		if passing, ok := errors.AsType[net.Error](err); ok && passing.Temporary() { //nolint:staticcheck // there is no other word for it, and net/http asks the same
+			pause = min(max(2*pause, leastPause), mostPause)
+			if l.wait(pause) {
+				continue
+			}
 			return
 		}
+		l.fail(err)
+		return
 	}
 }
 
 // begin serves a connection, or closes it where it comes too late.
-func (s *Server) begin(c *conn) {
+func (s *Server) begin(accepted net.Conn, rest *handedOver) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.down.Load() {
-		c.net.Close() //nolint:errcheck,gosec // nobody is told
+		accepted.Close() //nolint:errcheck,gosec // nobody is told
 		return
 	}
+	c := &conn{server: s, net: accepted, rest: rest}
 	s.conns[c] = struct{}{}
 	go c.serve()
 }
@@ -156,10 +189,18 @@ func (h *handedOver) Close() error {
 	return h.Listener.Close()
 }
 
-// fail passes an error on, and tells whether anybody wants the next.
-func (h *handedOver) fail(err error) bool {
+// fail passes an error on that ends the server.
+func (h *handedOver) fail(err error) {
 	select {
 	case h.failed <- err:
+	case <-h.closed:
+	}
+}
+
+// wait tells whether the listener is still open after so long.
+func (h *handedOver) wait(pause time.Duration) bool {
+	select {
+	case <-time.After(pause):
 		return true
 	case <-h.closed:
 		return false
@@ -187,6 +228,17 @@ func (b *begun) Read(p []byte) (int, error) {
 		return b.Conn.Read(p)
 	}
 	n := copy(p, b.read)
-	b.read = b.read[n:]
+	if b.read = b.read[n:]; len(b.read) == 0 {
+		b.read = nil // the connection may live long
+	}
 	return n, nil
+}
+
+// CloseWrite lets net/http end an answer whose request it did not read to the end:
+// without it the sender would get a reset, and might never see the answer.
+func (b *begun) CloseWrite() error {
+	if c, ok := b.Conn.(interface{ CloseWrite() error }); ok {
+		return c.CloseWrite()
+	}
+	return nil
 }

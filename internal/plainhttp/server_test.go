@@ -7,12 +7,9 @@ import (
 	"net"
 	"net/http"
 	"strings"
-	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
-
-	"github.com/google/go-cmp/cmp"
 
 	"alipay-notify/internal/plainhttp"
 )
@@ -73,21 +70,6 @@ func TestPartBeforeTheEnd(t *testing.T) {
 	})
 }
 
-func TestHangUpIsNoticed(t *testing.T) {
-	t.Parallel()
-	bubble(t, nil, func(f *fixture) {
-		c := f.dial()
-		c.write(whole)
-		ctx := <-f.begun
-		started := time.Now()
-		c.Close() //nolint:errcheck // what is tested
-		<-ctx.Done()
-		if took := time.Since(started); took > 100*time.Millisecond {
-			t.Errorf("noticed after %v", took)
-		}
-	})
-}
-
 // A byte that comes while a handler is looked after is no hang-up: it begins the next
 // request.
 func TestNextRequestComesEarly(t *testing.T) {
@@ -102,73 +84,6 @@ func TestNextRequestComesEarly(t *testing.T) {
 		close(f.released)
 		c.says("plainhttp: a=b")
 		c.says("plainhttp: c=d")
-	})
-}
-
-// Looking whether the sender is there leaves no trace: not in the next request, and
-// not in the time that the connection may be idle.
-func TestLookEnds(t *testing.T) {
-	t.Parallel()
-	bubble(t, func(w http.ResponseWriter, r *http.Request) {
-		<-time.After(time.Second)
-		whose(w, r)
-	}, func(f *fixture) {
-		c := f.dial()
-		for range 3 {
-			c.write(whole)
-			c.says("plainhttp: a=b")
-			<-time.After(idleTimeout / 2)
-		}
-		c.write(whole)
-		c.says("plainhttp: a=b")
-		if took := c.ends(); took != idleTimeout {
-			t.Errorf("idle for %v, want %v", took, idleTimeout)
-		}
-	})
-}
-
-func TestIdleEnds(t *testing.T) {
-	t.Parallel()
-	bubble(t, whose, func(f *fixture) {
-		c := f.dial()
-		if took := c.ends(); took != headerTimeout {
-			t.Errorf("without a request it ends after %v, want %v", took, headerTimeout)
-		}
-		c = f.dial()
-		for range 5 { // a deadline that is nearly as far away is not set again
-			c.write(whole)
-			c.says("plainhttp: a=b")
-			<-time.After(time.Second)
-		}
-		if took := c.ends() + time.Second; took > idleTimeout || took < idleTimeout*7/8 {
-			t.Errorf("behind a request it ends after %v, want %v", took, idleTimeout)
-		}
-	})
-}
-
-// A connection that was idle for longer than an answer may take has its answer: the
-// deadline of writing is that of another answer.
-func TestAnswerAfterALongWait(t *testing.T) {
-	t.Parallel()
-	bubble(t, whose, func(f *fixture) {
-		c := f.dial()
-		c.write(whole)
-		c.says("plainhttp: a=b")
-		<-time.After(writeTimeout + 10*time.Second)
-		c.write(whole)
-		c.says("plainhttp: a=b")
-	})
-}
-
-func TestNobodyReads(t *testing.T) {
-	t.Parallel()
-	bubble(t, whose, func(f *fixture) {
-		c := f.dial()
-		c.write(whole)
-		<-time.After(writeTimeout + time.Second)
-		if resp := c.answer(); resp != nil {
-			t.Errorf("answered after %v: %v", writeTimeout, resp)
-		}
 	})
 }
 
@@ -243,20 +158,6 @@ func TestShutdownGivesUp(t *testing.T) {
 	})
 }
 
-// What a listener says for a moment does not end the server, as in net/http: too many
-// open files once ended one that took every error for its last.
-func TestListenerRecovers(t *testing.T) {
-	t.Parallel()
-	bubble(t, whose, func(f *fixture) {
-		for range 3 {
-			f.listener.errors <- &net.OpError{Op: "accept", Err: syscall.EMFILE}
-		}
-		c := f.dial()
-		c.write(whole)
-		c.says("plainhttp: a=b")
-	})
-}
-
 func TestListenerFails(t *testing.T) {
 	t.Parallel()
 	bubble(t, whose, func(f *fixture) {
@@ -266,89 +167,6 @@ func TestListenerFails(t *testing.T) {
 		}
 		f.served <- http.ErrServerClosed
 	})
-}
-
-// answers are handlers whose answers have to look as they do from net/http.
-var answers = map[string]http.HandlerFunc{
-	"success": func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-		w.WriteHeader(http.StatusOK)
-		io.WriteString(w, "success") //nolint:errcheck // the client says so
-	},
-	"busy": func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Retry-After", "5")
-		http.Error(w, "fail", http.StatusServiceUnavailable)
-	},
-	"nothing": func(http.ResponseWriter, *http.Request) {},
-	"no type": func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "<html>") }, //nolint:errcheck // as above
-	"closes": func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Connection", "close")
-		w.WriteHeader(413)
-	}, //nolint:usestdlibvars // it is the number that is sent
-	"no body":   func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) },
-	"unchanged": func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNotModified) },
-	"two heads": func(w http.ResponseWriter, _ *http.Request) {
-		w.WriteHeader(http.StatusNotFound)
-		w.WriteHeader(http.StatusOK)
-		w.Header().Set("X-Late", "a")
-	},
-	"two values": func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Add("X-Two", "a")
-		w.Header().Add("X-Two", "b")
-		io.WriteString(w, "a") //nolint:errcheck // as above
-		io.WriteString(w, "b") //nolint:errcheck // as above
-	},
-	"a line more":   func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("X-Line", "a\r\nX-More: b") },
-	"no field name": func(w http.ResponseWriter, _ *http.Request) { w.Header()["X More: a\r\nX"] = []string{"b"} },
-	"body of none": func(w http.ResponseWriter, _ *http.Request) {
-		w.WriteHeader(http.StatusNoContent)
-		if _, err := io.WriteString(w, "a"); !errors.Is(err, http.ErrBodyNotAllowed) {
-			panic(err)
-		}
-	},
-}
-
-func TestAnswersAsNetHTTP(t *testing.T) {
-	t.Parallel()
-	for name, h := range answers {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			bubble(t, h, func(f *fixture) {
-				ask := func(request string) *http.Response {
-					c := f.dial()
-					c.write(request)
-					resp := c.answer()
-					if resp == nil {
-						t.Fatal("no answer")
-					}
-					if resp.Close != (c.alive() == false) {
-						t.Errorf("Connection: close is %v, and it is alive: %v", resp.Close, c.alive())
-					}
-					return resp
-				}
-				want, got := ask(chunked), ask(whole)
-				wantBody, _ := io.ReadAll(want.Body)
-				gotBody, _ := io.ReadAll(got.Body)
-				if want.Status != got.Status || want.Proto != got.Proto || want.ContentLength != got.ContentLength || want.Close != got.Close {
-					t.Errorf("%+v, want %+v", got, want)
-				}
-				if diff := cmp.Diff(want.Header, got.Header); diff != "" {
-					t.Errorf("header (-net/http +here):\n%s", diff)
-				}
-				if diff := cmp.Diff(string(wantBody), string(gotBody)); diff != "" {
-					t.Errorf("body (-net/http +here):\n%s", diff)
-				}
-			})
-		})
-	}
-}
-
-// alive tells whether another request is answered.
-func (c *client) alive() bool {
-	if _, err := io.WriteString(c.Conn, whole); err != nil {
-		return false
-	}
-	return c.answer() != nil
 }
 
 // The same over sockets, with real deadlines and a real end.

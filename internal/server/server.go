@@ -39,7 +39,10 @@ const (
 	slowPerSource = 64
 	slowTotal     = 1024
 
-	idleTimeout    = 60 * time.Second
+	// idleTimeout is longer than nginx and the balancers of the clouds keep a silent
+	// connection (60 s): who of the two ends first would else be a matter of luck, and
+	// the POST that was just being sent be lost.
+	idleTimeout    = 90 * time.Second
 	maxHeaderBytes = 16 << 10
 
 	// retryAfter goes with `overloaded`. Alipay keeps to its own schedule; a

@@ -114,7 +114,7 @@ func (f Form) Lookup(name string) (string, bool) {
 	// sort.Find would call a function for each step; this is called twenty times a request.
 	from, to := 0, len(f.fields)
 	for from < to {
-		if middle := int(uint(from+to) / 2); f.fields[middle].Name < name { //nolint:gosec // both are small
+		if middle := (from + to) / 2; f.fields[middle].Name < name {
 			from = middle + 1
 		} else {
 			to = middle
