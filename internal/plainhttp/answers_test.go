@@ -12,8 +12,6 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-
-	"alipay-notify/internal/plainhttp"
 )
 
 // answers are handlers whose answers have to look as they do from net/http.
@@ -110,6 +108,26 @@ func TestAnswersAsNetHTTP(t *testing.T) {
 	}
 }
 
+// How long an answer is, and when it was given, is said once, by whoever knows it.
+func TestFramingIsOurs(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Length", "1")
+		w.Header().Set("Transfer-Encoding", "chunked")
+		w.Header().Set("Date", "Thu, 01 Jan 1970 00:00:00 GMT")
+		w.Header().Set("Content-Type", "a/b")
+		io.WriteString(w, "success") //nolint:errcheck // the client says so
+	}, func(f *fixture) {
+		c := f.dial()
+		c.write(whole)
+		const want = "HTTP/1.1 200 OK\r\nContent-Type: a/b\r\nDate: Sat, 01 Jan 2000 00:00:00 GMT\r\nContent-Length: 7\r\n\r\nsuccess"
+		got := make([]byte, len(want))
+		if _, err := io.ReadFull(c.from, got); err != nil || string(got) != want {
+			t.Errorf("%q, %v; want %q", got, err, want)
+		}
+	})
+}
+
 // Nothing of an answer is in the next one of its connection.
 func TestNothingIsLeftOfAnAnswer(t *testing.T) {
 	t.Parallel()
@@ -200,36 +218,39 @@ func TestPanicElsewhere(t *testing.T) {
 	})
 }
 
-// An answer to a request that nobody reads to its end arrives all the same, where the
-// connection was handed over, too: it once ended in a reset, because the end of
-// the answer could not be said.
+// halfCloser is a connection that can end its one direction, as a socket can.
+type halfCloser struct {
+	net.Conn
+	ended chan struct{}
+}
+
+func (h halfCloser) CloseWrite() error {
+	close(h.ended)
+	return nil
+}
+
+// net/http says that an answer has ended whose request nobody reads to its end, and
+// closes later. It could not where the connection was handed over: there the answer
+// ended in a reset, and the sender might never see it.
 func TestAnswerBeforeTheEndOfARequest(t *testing.T) {
 	t.Parallel()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := plainhttp.New(rest(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+	bubble(t, func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Connection", "close")
 		w.WriteHeader(http.StatusRequestEntityTooLarge)
-	}), io.Discard))
-	served := make(chan error, 1)
-	go func() { served <- s.Serve(l) }()
-	c, err := net.Dial("tcp", l.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := io.WriteString(c, "POST /notify HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n"+strings.Repeat("x", 400_000)); err != nil {
-		t.Error(err)
-	}
-	if answer, err := io.ReadAll(c); err != nil || !strings.HasPrefix(string(answer), "HTTP/1.1 413 ") {
-		t.Errorf("%q, %v", answer, err)
-	}
-	c.Close() //nolint:errcheck // nothing can be done
-	s.Close() //nolint:errcheck // nothing can be done
-	if err := <-served; !errors.Is(err, http.ErrServerClosed) {
-		t.Errorf("Serve: %v", err)
-	}
+	}, func(f *fixture) {
+		ended := make(chan struct{})
+		c := f.dialThrough(func(c net.Conn) net.Conn { return halfCloser{c, ended} })
+		c.write("POST /notify HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n")
+		if resp := c.answer(); resp == nil || resp.StatusCode != http.StatusRequestEntityTooLarge {
+			t.Fatalf("answered %v", resp)
+		}
+		asked := time.Now()
+		<-ended
+		if took := time.Since(asked); took > 0 {
+			t.Errorf("ended after %v", took)
+		}
+		c.ends() // net/http waits with that
+	})
 }
 
 // alive tells whether another request is answered.

@@ -24,12 +24,11 @@ const mostFields = 32
 
 // The bytes that a part of a plain head consists of.
 var (
-	inName   = bytesOf(letters + digits + "-_")
-	inPath   = bytesOf(letters + digits + "/-_.~")
-	inQuery  = bytesOf(letters + digits + "/-_.~=&")
-	inHost   = bytesOf(letters + digits + "-._:[]")
-	inNumber = bytesOf(digits)
-	inValue  = visible()
+	inName  = bytesOf(letters + digits + "-_")
+	inPath  = bytesOf(letters + digits + "/-_.~")
+	inQuery = bytesOf(letters + digits + "/-_.~=&")
+	inHost  = bytesOf(letters + digits + "-._:[]")
+	inValue = visible()
 )
 
 const (
@@ -169,7 +168,7 @@ func (r *parts) setField(name, value string) (plain bool) {
 	case "Content-Length":
 		n, err := strconv.ParseUint(value, 10, 31)
 		r.ContentLength = int64(n)
-		return err == nil && inNumber.hasAll(value) && value[0] != '0'
+		return err == nil && value[0] != '0'
 	case "Connection":
 		return strings.EqualFold(value, "keep-alive")
 	case "Transfer-Encoding", "Trailer", "Expect", "Upgrade", "Pragma":

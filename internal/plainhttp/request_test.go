@@ -34,6 +34,23 @@ func TestPlainIsWhole(t *testing.T) {
 	sameAsNetHTTP(t, []byte(plain), r)
 }
 
+// What is added to one field is not in another.
+func TestFieldsAreApart(t *testing.T) {
+	t.Parallel()
+	r, is := parse(base, []byte(plain))
+	if is != whole {
+		t.Fatalf("it is %v", is)
+	}
+	want := r.Header.Clone()
+	for name := range want {
+		r.Header.Add(name, "more")
+		want.Add(name, "more")
+	}
+	if diff := cmp.Diff(want, r.Header); diff != "" {
+		t.Error(diff)
+	}
+}
+
 // Every part of a plain request may become one, and no part of it is taken for one.
 func TestPartIsPartial(t *testing.T) {
 	t.Parallel()
@@ -68,6 +85,7 @@ func TestForeign(t *testing.T) {
 		"two Hosts":                change("User-Agent:", "host:"),
 		"odd Host":                 change("example.com", "user@example.com"),
 		"no length":                change("Content-Length", "Length"),
+		"no length, no body":       strings.TrimSuffix(change("Content-Length", "Length"), "a=b&c=d"),
 		"two lengths":              change("X-Empty:", "Content-Length: 7"),
 		"length with a sign":       change(": 7", ": +7"),
 		"length with a zero":       change(": 7", ": 07"),
@@ -97,7 +115,7 @@ func TestForeign(t *testing.T) {
 		"a byte behind":            plain + "\n",
 		"a line before":            "\r\n" + plain,
 		"too long":                 change(": 7", ": 8192"),
-		"too many fields":          change("X-Empty:\r\n", manyFields(mostFields)),
+		"too many fields":          change("X-Empty:\r\n", manyFields(mostFields-5)),
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -119,7 +137,7 @@ func manyFields(n int) string {
 // As many fields as there may be are read, more than most heads have.
 func TestManyFields(t *testing.T) {
 	t.Parallel()
-	for n := range mostFields - strings.Count(plain, "\r\n") + 3 { // the first line, the empty ones
+	for n := range mostFields - 5 { // it has six more
 		text := []byte(strings.Replace(plain, "X-Empty:\r\n", manyFields(n), 1))
 		r, is := parse(base, text)
 		if is != whole {

@@ -46,6 +46,57 @@ func TestSlowIsHandedOver(t *testing.T) {
 	}
 }
 
+// Nor does one wait here for long that comes a byte at a time.
+func TestTrickleIsHandedOver(t *testing.T) {
+	t.Parallel()
+	bubble(t, whose, func(f *fixture) {
+		c := f.dial()
+		for b := range strings.SplitSeq(whole, "") {
+			c.write(b)
+			<-time.After(10 * time.Millisecond)
+		}
+		c.says("net/http: a=b")
+	})
+}
+
+// A head that does not fit is net/http's.
+func TestLongHead(t *testing.T) {
+	t.Parallel()
+	bubble(t, whose, func(f *fixture) {
+		c := f.dial()
+		c.write(strings.Replace(whole, "Host", "X-Long: "+strings.Repeat("x", 10<<10)+"\r\nHost", 1))
+		c.says("net/http: a=b")
+	})
+}
+
+// latecomer is a listener that gives one more connection when it is closed.
+type latecomer struct{ *memory }
+
+func (latecomer) Close() error { return nil }
+
+func TestTooLateToBegin(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		l := latecomer{newMemory()}
+		s := plainhttp.New(rest(http.HandlerFunc(whose), io.Discard))
+		served := make(chan error, 1)
+		go func() { served <- s.Serve(l) }()
+		synctest.Wait()
+		if err := s.Shutdown(context.Background()); err != nil {
+			t.Errorf("Shutdown: %v", err)
+		}
+		near, far := net.Pipe()
+		l.conns <- far
+		if n, err := near.Read(make([]byte, 1)); err == nil {
+			t.Errorf("it said %d bytes", n)
+		}
+		l.memory.Close() //nolint:errcheck // it cannot fail
+		if err := <-served; !errors.Is(err, http.ErrServerClosed) {
+			t.Errorf("Serve: %v", err)
+		}
+	})
+}
+
 // Two requests in one write are net/http's, in their order.
 func TestPipelined(t *testing.T) {
 	t.Parallel()
