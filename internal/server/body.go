@@ -36,6 +36,7 @@ func (s *Server) readBody(w http.ResponseWriter, r *http.Request, source string)
 	if b, ok := r.Body.(*plainhttp.Body); ok {
 		return b.Bytes(), nil // it came with its head
 	}
+	s.options.Metrics.notPlain.Inc()
 	// Most bodies are here already. A deadline is set when one turns out slow; until
 	// then the server's own holds, which is longer. Not every ResponseWriter
 	// has deadlines (those of tests do not); the server that HTTP makes has.

@@ -274,3 +274,20 @@ func TestHeaderLimit(t *testing.T) {
 		t.Errorf("status %d", resp.StatusCode)
 	}
 }
+
+// An operator sees whether the proxy's requests come as they should.
+func TestNotPlainIsCounted(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(f *fixture, m *memory) {
+		c := f.client(m, "192.0.2.7")
+		for i, request := range []string{whole, strings.Replace(whole, "HTTP/1.1", "HTTP/1.1\r\nTe: trailers", 1), strings.Replace(whole, "Host", "Pragma: x\r\nHost", 1)} {
+			c.write(request)
+			if status, _, _ := c.answer(); status != 200 {
+				t.Errorf("status %d", status)
+			}
+			if n := f.series()["alipay_notify_not_plain_requests_total"]; n != float64(max(0, i-1)) {
+				t.Errorf("%v counted behind %q", n, request)
+			}
+		}
+	})
+}

@@ -25,6 +25,7 @@ type Metrics struct {
 	decodeErrors  prometheus.Counter
 	unasked       prometheus.Counter
 	unknownPaths  prometheus.Counter
+	notPlain      prometheus.Counter
 
 	dedupeErrors *prometheus.CounterVec
 	nats         *prometheus.CounterVec
@@ -64,6 +65,7 @@ func NewMetrics(version string, ready func() bool) *Metrics {
 		decodeErrors:  prometheus.NewCounter(prometheus.CounterOpts{Namespace: ns, Name: "decode_errors_total", Help: "Events with ce-decodeerror: known kinds that could not be typed, and bytes invalid in their charset."}),
 		unasked:       prometheus.NewCounter(prometheus.CounterOpts{Namespace: ns, Name: "dedupe_unasked_total", Help: "Events stored without asking Redis."}),
 		unknownPaths:  prometheus.NewCounter(prometheus.CounterOpts{Namespace: ns, Name: "unknown_paths_total", Help: "Requests to another path than http.path, answered 404: strangers, or a URL that was registered wrong."}),
+		notPlain:      prometheus.NewCounter(prometheus.CounterOpts{Namespace: ns, Name: "not_plain_requests_total", Help: "Requests that net/http read, because they did not come whole or said something unusual. A proxy that speaks HTTP/1.0 or closes its connections sends no others, and each costs more."}),
 		dedupeErrors:  counter("dedupe_errors_total", "Failed steps of the dedupe protocol.", "op"),
 		nats:          counter("nats_connection_events_total", "Changes of the NATS connection.", "event"),
 		differences: prometheus.NewGaugeVec(prometheus.GaugeOpts{
@@ -80,7 +82,7 @@ func NewMetrics(version string, ready func() bool) *Metrics {
 	}
 	m.registry.MustRegister(
 		m.notifications, m.seconds, m.decide, m.store, m.inFlight, m.verified, m.events, m.conflicts, m.decodeErrors,
-		m.unasked, m.unknownPaths, m.dedupeErrors, m.nats, m.differences, m.streamBytes, m.streamLimit, m.certificates, m.reloads, m.kept, m.keysStale,
+		m.unasked, m.unknownPaths, m.notPlain, m.dedupeErrors, m.nats, m.differences, m.streamBytes, m.streamLimit, m.certificates, m.reloads, m.kept, m.keysStale,
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Namespace: ns, Name: "ready", Help: "1 when the receiver takes notifications."}, func() float64 {
 			if ready() {
 				return 1
