@@ -29,8 +29,8 @@ var answers = map[string]http.HandlerFunc{
 	"no type": func(w http.ResponseWriter, _ *http.Request) { io.WriteString(w, "<html>") }, //nolint:errcheck // as above
 	"closes": func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Connection", "close")
-		w.WriteHeader(413)
-	}, //nolint:usestdlibvars // it is the number that is sent
+		w.WriteHeader(http.StatusRequestEntityTooLarge)
+	},
 	"closes, and says nothing": func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("Connection", "close") },
 	"no body":                  func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) },
 	"unchanged":                func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNotModified) },

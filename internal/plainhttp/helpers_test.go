@@ -186,6 +186,12 @@ func whose(w http.ResponseWriter, r *http.Request) {
 	io.WriteString(w, who+string(body)) //nolint:errcheck // the client says so
 }
 
+// whoseLate is whose after a second.
+func whoseLate(w http.ResponseWriter, r *http.Request) {
+	<-time.After(time.Second)
+	whose(w, r)
+}
+
 // waiting is a handler that says when it has begun, and waits for what happens to
 // the request or until it is released.
 type waiting struct {

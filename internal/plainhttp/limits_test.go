@@ -18,10 +18,7 @@ const mostIdle = idleTimeout * 9 / 8
 // not in the time that the connection may be idle.
 func TestLookEnds(t *testing.T) {
 	t.Parallel()
-	bubble(t, func(w http.ResponseWriter, r *http.Request) {
-		<-time.After(time.Second)
-		whose(w, r)
-	}, func(f *fixture) {
+	bubble(t, whoseLate, func(f *fixture) {
 		c := f.dial()
 		for range 3 {
 			c.write(whole)
@@ -140,10 +137,7 @@ func TestHangUpIsNoticed(t *testing.T) {
 // An answer that took long is not held up by the look at its sender.
 func TestLateAnswerIsNotLater(t *testing.T) {
 	t.Parallel()
-	bubble(t, func(w http.ResponseWriter, r *http.Request) {
-		<-time.After(time.Second)
-		whose(w, r)
-	}, func(f *fixture) {
+	bubble(t, whoseLate, func(f *fixture) {
 		c := f.dial()
 		for range 4 {
 			started := time.Now()

@@ -188,6 +188,22 @@ func sameAsNetHTTP(t *testing.T, b []byte, got *http.Request) {
 	}
 }
 
+// A connection that is handed over keeps nothing of what was read of it before: it
+// may live for hours, and one had 8 KiB each.
+func TestNothingIsKeptOfWhatWasHandedOver(t *testing.T) {
+	t.Parallel()
+	b := &begun{read: []byte("abc")}
+	for _, want := range []string{"ab", "c"} {
+		p := make([]byte, 2)
+		if n, err := b.Read(p); err != nil || string(p[:n]) != want {
+			t.Errorf("%q, %v; want %q", p[:n], err, want)
+		}
+	}
+	if b.read != nil {
+		t.Errorf("%d bytes are kept", cap(b.read))
+	}
+}
+
 // FuzzParse holds what makes it safe to read requests here at all: what is read here
 // net/http reads the same, and each shorter part of it is no request yet.
 func FuzzParse(f *testing.F) {

@@ -3,14 +3,15 @@
 //
 // Nearly every notification is such a request. What net/http does around one (a
 // goroutine that looks for a hang-up, four deadlines, a context, headers that are
-// read and written generally) costs a tenth of the whole path of a notification,
-// stores included (docs/PERFORMANCE.md). Here it is read in one piece and answered
-// in one piece.
+// read and written generally) costs a tenth of what the receiver does for a
+// notification (docs/PERFORMANCE.md). Here it is read in one piece and answered in one
+// piece.
 //
 // This package reads only what leaves no question open: one Content-Length, one Host,
 // no name twice, no byte outside of printable ASCII, nothing behind the body (the
 // whole list is at [parse]). A connection that sends anything else, in a single byte,
-// is net/http's from there to its end, and so is one that takes its time. So whatever
+// is net/http's from there to its end, and so is one that takes its time; only a line
+// break behind a body is passed over, as there. So whatever
 // is general, slow or hostile meets the code that the world has tried, and this one
 // cannot read a request differently from a proxy in front of it. A fuzz test holds
 // that net/http reads the same from whatever is read here.
