@@ -58,15 +58,9 @@ func ParseRules(s string, allowed []SignType) ([]Rule, error) {
 // {keep, drop, insert each allowed type when the form has none} x {keep, drop
 // empty fields}, without repetitions. Where two coincide, the one named first
 // here stands for both, so that a proof names a rule in one way only.
-func (f Form) Rules(allowed []SignType) []Rule { return f.appendRules(nil, allowed) }
-
-// mostRules is how many there are with every SignType allowed.
-const mostRules = 6
-
-func (f Form) appendRules(rules []Rule, allowed []SignType) []Rule {
+func (f Form) Rules(allowed []SignType) []Rule {
 	_, hasType := f.Lookup("sign_type")
-	var few [mostRules / 2]Rule
-	modes := append(few[:0], Rule{SignType: KeepSignType})
+	modes := []Rule{{SignType: KeepSignType}}
 	if hasType {
 		modes = append(modes, Rule{SignType: DropSignType})
 	} else {
@@ -74,6 +68,7 @@ func (f Form) appendRules(rules []Rule, allowed []SignType) []Rule {
 			modes = append(modes, Rule{SignType: InsertSignType, Inserted: t})
 		}
 	}
+	rules := make([]Rule, 0, 2*len(modes))
 	for _, m := range modes {
 		rules = append(rules, m)
 		if f.hasEmpty(m) {

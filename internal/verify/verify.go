@@ -109,8 +109,7 @@ func (v *Verifier) Verify(form Form, method string) (Match, error) {
 
 	buf := bufPool.Get().(*[]byte)
 	defer bufPool.Put(buf)
-	var few [mostRules]Rule
-	rules := form.appendRules(few[:0], v.types)
+	rules := form.Rules(v.types)
 	known, hinted := v.hint(method)
 	if i := slices.Index(rules, known.rule); hinted && i > 0 {
 		rules[0], rules[i] = rules[i], rules[0]
