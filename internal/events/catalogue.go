@@ -27,17 +27,18 @@ type Kind struct {
 
 	fields map[string]converter
 	goType reflect.Type
+	schema string
 }
 
 // Schema is the $id of the kind's JSON Schema in schemas/.
-func (k Kind) Schema() string { return schemaID(k.Name) }
+func (k Kind) Schema() string { return k.schema }
 
 func schemaID(name string) string { return "urn:alipay-notify:schema:" + name + ":v1" }
 
 // GoType is the struct that the data of the kind's events decodes into.
 func (k Kind) GoType() reflect.Type { return k.goType }
 
-var byMethod = make(map[string]*Kind)
+var byMethod, byName = make(map[string]*Kind), make(map[string]*Kind)
 
 // Kinds gives the catalogue in the order of the names.
 func Kinds() []Kind {
@@ -51,10 +52,8 @@ func Kinds() []Kind {
 
 // KindByName finds a kind by entity.action.
 func KindByName(name string) (Kind, bool) {
-	for _, k := range byMethod {
-		if k.Name == name {
-			return *k, true
-		}
+	if k, ok := byName[name]; ok {
+		return *k, true
 	}
 	return Kind{}, false
 }
@@ -79,10 +78,11 @@ func define[T any](k Kind) Kind {
 		}
 		k.fields[name] = conv
 	}
-	if k.fields[k.Key] == nil || byMethod[k.Method] != nil {
-		panic(fmt.Sprintf("kind %s: no field for its key, or its method is taken", k.Name))
+	if k.fields[k.Key] == nil || byMethod[k.Method] != nil || byName[k.Name] != nil {
+		panic(fmt.Sprintf("kind %s: no field for its key, or its method or name is taken", k.Name))
 	}
-	byMethod[k.Method] = &k
+	k.schema = schemaID(k.Name)
+	byMethod[k.Method], byName[k.Name] = &k, &k
 	return k
 }
 
@@ -120,10 +120,10 @@ type reading struct {
 // typed converts a payload. The result holds every member of the payload: known
 // ones with their real type, unknown ones as they came, and under _unparsed those
 // that did not convert or whose name is repeated: which value is meant cannot be
-// told. The only failure is a payload without its key.
-func (k Kind) typed(members []member, repeated []string) (reading, error) {
+// told. The only failure is a payload without its key. members is used up.
+func (k *Kind) typed(members []member, repeated []string) (reading, error) {
 	var r reading
-	out, left := make([]member, 0, len(members)+1), []member(nil)
+	out, left := members[:0], []member(nil) // what is written is read already
 	for _, m := range members {
 		if m.name == unparsed || slices.Contains(repeated, m.name) {
 			left = append(left, m) // their _unparsed goes under ours: nothing may look like our own word
@@ -155,7 +155,7 @@ func (k Kind) typed(members []member, repeated []string) (reading, error) {
 		return reading{}, fmt.Errorf("the field %s is missing, empty or no text", k.Key)
 	}
 	if len(left) > 0 {
-		out = append(out, newMember(unparsed, appendObject(nil, gather(left))))
+		out = append(out, newMember(unparsed, string(appendObject(nil, gather(left)))))
 	}
 	r.data = appendObject(nil, out)
 	return r, nil

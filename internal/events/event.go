@@ -63,17 +63,17 @@ func NewEvent(n Notification, f Facts) (Event, error) {
 		TimeSource:  n.sentBy,
 	}
 	if e.ID == "" {
-		sum := sha256.Sum256([]byte(f.Signed))
-		e.ID = hex.EncodeToString(sum[:])
+		e.ID = hexDigest([]byte(f.Signed))
 	}
 	if e.Time.IsZero() {
 		e.Time, e.TimeSource = f.ReceivedAt, "received"
 	}
-	if err := n.checkContent(f.Content); err != nil {
+	text, valid := toUTF8(n.Charset, f.Content)
+	if err := n.checkContent(text); err != nil {
 		return Event{}, err
 	}
 
-	payload, err := n.payload(f.Content)
+	payload, err := n.payload(f.Content, text, valid)
 	if err == nil {
 		err = e.typed(n, f.Content, payload)
 	}
@@ -81,7 +81,7 @@ func NewEvent(n Notification, f Facts) (Event, error) {
 		e.DecodeError = err.Error()
 	}
 	if e.Kind == "" {
-		e.Kind, e.Data = otherKind(n.Type), payload
+		e.Kind, e.Data = otherKind(n.Type), []byte(payload)
 		if o := otherByMethod[n.Type]; o != nil && err == nil && o.describes(n, f.Content, payload) {
 			e.DataSchema = o.Schema()
 		}
@@ -91,7 +91,7 @@ func NewEvent(n Notification, f Facts) (Event, error) {
 }
 
 // typed fills in what the catalogue knows. An error leaves the event untyped.
-func (e *Event) typed(n Notification, content string, payload []byte) error {
+func (e *Event) typed(n Notification, content, payload string) error {
 	kind, known := byMethod[e.Type]
 	if !known {
 		return nil
@@ -103,7 +103,8 @@ func (e *Event) typed(n Notification, content string, payload []byte) error {
 		}
 		payload = root.object()
 	}
-	members, repeated, err := splitObject(payload)
+	var room [16]member // nearly always enough, and on the stack
+	members, repeated, err := splitObject(room[:0], payload)
 	if err != nil {
 		return err
 	}
@@ -111,7 +112,7 @@ func (e *Event) typed(n Notification, content string, payload []byte) error {
 	if err != nil {
 		return err
 	}
-	e.Kind, e.Key, e.Data, e.DataSchema = kind.Name, r.key, r.data, kind.Schema()
+	e.Kind, e.Key, e.Data, e.DataSchema = kind.Name, r.key, r.data, kind.schema
 	if !r.at.IsZero() {
 		e.Time, e.TimeSource = r.at, ""
 	}
@@ -120,22 +121,22 @@ func (e *Event) typed(n Notification, content string, payload []byte) error {
 
 var errCharset = errors.New("bytes that are invalid in the declared charset")
 
-// payload gives a notification's content as UTF-8 JSON. With errCharset it
-// gives the bytes themselves in {"_base64": ...}, so that nothing is lost.
-func (n Notification) payload(content string) ([]byte, error) {
+// payload gives a notification's content as UTF-8 JSON; text is the content in
+// UTF-8 as far as it is valid. With errCharset it gives the bytes themselves in
+// {"_base64": ...}, so that nothing is lost.
+func (n Notification) payload(content, text string, valid bool) (string, error) {
 	if n.Shape == Message && !isXML(content) {
-		text, ok := toUTF8(n.Charset, content)
-		if !ok {
+		if !valid {
 			return base64Object(content), errCharset
 		}
-		return []byte(text), nil
+		return text, nil
 	}
 	return fieldsPayload(n.form, n.Charset, content)
 }
 
 // fieldsPayload is the payload of what has no object of its own: all fields that
 // have a value.
-func fieldsPayload(form Form, charset, content string) ([]byte, error) {
+func fieldsPayload(form Form, charset, content string) (string, error) {
 	var members []member
 	for name, value := range form.All() {
 		// Where empty fields are not signed anybody can add one, so none counts.
@@ -152,11 +153,11 @@ func fieldsPayload(form Form, charset, content string) ([]byte, error) {
 		}
 		members = append(members, newMember(utfName, quote(utfValue)))
 	}
-	return appendObject(nil, members), nil
+	return string(appendObject(nil, members)), nil
 }
 
-func base64Object(s string) []byte {
-	return []byte(`{"_base64":"` + base64.StdEncoding.EncodeToString([]byte(s)) + `"}`)
+func base64Object(s string) string {
+	return `{"_base64":"` + base64.StdEncoding.EncodeToString([]byte(s)) + `"}`
 }
 
 // rawFields is the fields of a form that have a value, undecoded in charset.
@@ -174,18 +175,19 @@ func rawFields(form Form) []byte {
 	return b
 }
 
-// checkContent refuses content that is not whole. Bytes that are invalid in
-// their charset do not matter here: the structure is what a split breaks.
-func (n Notification) checkContent(content string) error {
+// checkContent refuses content that is not whole, by its text in UTF-8. Bytes that
+// are invalid in their charset do not matter here: the structure is what a split
+// breaks.
+func (n Notification) checkContent(text string) error {
 	switch {
-	case n.Shape == Flat && content == "", n.Shape == Flat && !looksStructured(content):
+	case n.Shape == Flat && !looksStructured(text):
 		return nil
-	case isXML(content):
-		if _, err := n.gatewayXML(content); err != nil {
+	case isXML(text):
+		if _, err := textXML(text); err != nil {
 			return malformed("bad_biz_content", "biz_content is not one complete XML document")
 		}
 		return nil
-	case !n.IsObject(content):
+	case !isObject(text):
 		return malformed("bad_biz_content", "biz_content is not one complete JSON object")
 	}
 	return nil
@@ -227,17 +229,20 @@ func flatFingerprint(form Form) string {
 }
 
 func digestParts(parts ...string) string {
-	size := 0
-	for _, p := range parts {
-		size += 8 + len(p)
-	}
-	buf := make([]byte, 0, size)
+	buf := make([]byte, 0, 1<<10) // on the stack; nearly always that will do
 	for _, p := range parts {
 		buf = binary.BigEndian.AppendUint64(buf, uint64(len(p)))
 		buf = append(buf, p...)
 	}
-	sum := sha256.Sum256(buf)
-	return hex.EncodeToString(sum[:])
+	return hexDigest(buf)
+}
+
+// hexDigest is the SHA-256 of b in hexadecimal digits.
+func hexDigest(b []byte) string {
+	sum := sha256.Sum256(b)
+	var text [2 * sha256.Size]byte
+	hex.Encode(text[:], sum[:])
+	return string(text[:])
 }
 
 // AsConflict gives the event the identity under which it is stored when its id

@@ -100,7 +100,7 @@ func (e *element) child(name string) string {
 
 // object gives the children of an element as a JSON object in their order.
 // Those that share a name become one list, as XML has no other.
-func (e *element) object() []byte {
+func (e *element) object() string {
 	var members []member
 	for _, c := range e.children {
 		value := quote(strings.TrimSpace(c.text.String()))
@@ -109,14 +109,17 @@ func (e *element) object() []byte {
 		}
 		members = append(members, newMember(c.name, value))
 	}
-	return appendObject(nil, gather(members))
+	return string(appendObject(nil, gather(members)))
 }
 
 // gatewayXML reads the biz_content of a gateway request.
 func (n Notification) gatewayXML(content string) (*element, error) {
 	text, _ := toUTF8(n.Charset, content)
-	return parseXML(strings.ToValidUTF8(text, "�"))
+	return textXML(text)
 }
+
+// textXML reads XML in UTF-8 with whatever is invalid in it.
+func textXML(text string) (*element, error) { return parseXML(strings.ToValidUTF8(text, "�")) }
 
 // setGatewayApp finds the app of a gateway request, which has no field for it:
 // the AppId of its XML. The bytes are not proved yet; the name only chooses the

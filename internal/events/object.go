@@ -8,25 +8,25 @@ import (
 	"strings"
 )
 
-// member is one name and value of a JSON object, both as they were written.
+// member is one name and value of a JSON object, both as they were written. JSON is
+// strings here: its parts are parts of the form, and taking them costs nothing.
 type member struct {
-	name    string          // decoded, for look-ups
-	rawName json.RawMessage // as written, quotes included
-	value   json.RawMessage
+	name    string // decoded, for look-ups
+	rawName string // as written, quotes included
+	value   string
 }
 
 var errNotObject = errors.New("not a JSON object")
 
 // splitObject gives the members of a valid JSON object in their order, values
 // untouched, and the names that stand more than once, of which a map would
-// silently drop a value. It is on the path of every notification, and walks the
-// text once instead of building values.
-func splitObject(data []byte) (members []member, repeated []string, err error) {
-	s, text := scanner{data: data}, string(data) // one copy for all names
+// silently drop a value. members is room for them. It is on the path of every
+// notification, and walks the text once instead of building values.
+func splitObject(members []member, data string) (_ []member, repeated []string, err error) {
+	s := scanner{data: data}
 	if !s.take('{') {
 		return nil, nil, errNotObject
 	}
-	members = make([]member, 0, 8)
 	if s.take('}') {
 		return members, nil, nil
 	}
@@ -35,7 +35,7 @@ func splitObject(data []byte) (members []member, repeated []string, err error) {
 		if !ok || rawName[0] != '"' {
 			return nil, nil, errNotObject
 		}
-		name := text[s.at-len(rawName)+1 : s.at-1]
+		name := rawName[1 : len(rawName)-1]
 		if !plain(name) {
 			if name, ok = textOf(rawName); !ok {
 				return nil, nil, errNotObject
@@ -72,14 +72,14 @@ func gather(members []member) []member {
 		if slices.ContainsFunc(members[:i], same) {
 			continue
 		}
-		var rest []byte
+		rest := ""
 		for _, other := range members[i+1:] {
 			if same(other) {
-				rest = append(append(rest, ','), other.value...)
+				rest += "," + other.value
 			}
 		}
-		if rest != nil {
-			m.value = slices.Concat([]byte("["), m.value, rest, []byte("]"))
+		if rest != "" {
+			m.value = "[" + m.value + rest + "]"
 		}
 		out = append(out, m)
 	}
@@ -89,13 +89,15 @@ func gather(members []member) []member {
 // scanner walks over JSON that is known to be valid. On other text it stops,
 // and never runs past the end.
 type scanner struct {
-	data []byte
+	data string
 	at   int
 }
 
 func (s *scanner) space() {
-	for s.at < len(s.data) && strings.IndexByte(" \t\r\n", s.data[s.at]) >= 0 {
-		s.at++
+	for ; s.at < len(s.data); s.at++ {
+		if c := s.data[s.at]; c != ' ' && c != '\t' && c != '\r' && c != '\n' {
+			return
+		}
 	}
 }
 
@@ -110,14 +112,14 @@ func (s *scanner) take(c byte) bool {
 }
 
 // value passes over one value and gives its text.
-func (s *scanner) value() (json.RawMessage, bool) {
+func (s *scanner) value() (text string, ok bool) {
 	s.space()
 	start, depth := s.at, 0
 	for s.at < len(s.data) {
 		switch c := s.data[s.at]; c {
 		case '"':
 			if !s.text() {
-				return nil, false
+				return "", false
 			}
 		case '{', '[':
 			depth++
@@ -127,7 +129,7 @@ func (s *scanner) value() (json.RawMessage, bool) {
 			s.at++
 		case ',', ':', ' ', '\t', '\r', '\n':
 			if depth == 0 {
-				return nil, false
+				return "", false
 			}
 			s.at++
 			continue
@@ -140,21 +142,20 @@ func (s *scanner) value() (json.RawMessage, bool) {
 			return s.data[start:s.at], true
 		}
 		if depth < 0 {
-			return nil, false
+			return "", false
 		}
 	}
-	return nil, false
+	return "", false
 }
 
 // text passes over one string.
 func (s *scanner) text() bool {
 	for s.at++; s.at < len(s.data); s.at++ {
-		switch s.data[s.at] {
-		case '\\':
-			s.at++
-		case '"':
+		if c := s.data[s.at]; c == '"' {
 			s.at++
 			return true
+		} else if c == '\\' {
+			s.at++
 		}
 	}
 	s.at = len(s.data)
@@ -179,12 +180,12 @@ func appendObject(dst []byte, members []member) []byte {
 	return append(dst, '}')
 }
 
-func appendCompact(dst []byte, value json.RawMessage) []byte {
-	if len(value) > 0 && value[0] != '{' && value[0] != '[' {
+func appendCompact(dst []byte, value string) []byte {
+	if value != "" && value[0] != '{' && value[0] != '[' {
 		return append(dst, value...)
 	}
 	b := bytes.NewBuffer(dst)
-	if err := json.Compact(b, value); err != nil {
+	if err := json.Compact(b, []byte(value)); err != nil {
 		return append(dst, value...) // not reached: the object was valid
 	}
 	return b.Bytes()
@@ -192,18 +193,17 @@ func appendCompact(dst []byte, value json.RawMessage) []byte {
 
 // quote writes s as a JSON string without the escaping that is meant for web
 // pages, so that a URL stays readable.
-func quote(s string) json.RawMessage {
+func quote(s string) string {
 	if plain(s) {
-		raw := make([]byte, 0, len(s)+2)
-		return append(append(append(raw, '"'), s...), '"')
+		return `"` + s + `"`
 	}
 	var b strings.Builder
 	enc := json.NewEncoder(&b)
 	enc.SetEscapeHTML(false)
 	if err := enc.Encode(s); err != nil {
-		return json.RawMessage(`""`) // not reached: a string always encodes
+		return `""` // not reached: a string always encodes
 	}
-	return json.RawMessage(strings.TrimSuffix(b.String(), "\n"))
+	return strings.TrimSuffix(b.String(), "\n")
 }
 
 // plain tells whether JSON writes s between quotes as it is.
@@ -216,6 +216,6 @@ func plain(s string) bool {
 	return true
 }
 
-func newMember(name string, value json.RawMessage) member {
+func newMember(name, value string) member {
 	return member{name: name, rawName: quote(name), value: value}
 }

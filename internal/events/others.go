@@ -28,11 +28,11 @@ func (o Other) Schema() string {
 
 // describes tells whether the schema is true of data, in which nothing was
 // converted: ce-dataschema is a promise to consumers, and Alipay made none.
-func (o Other) describes(n Notification, content string, data []byte) bool {
+func (o Other) describes(n Notification, content, data string) bool {
 	if !o.HasSchema || o.flat != (n.Shape == Flat) || isXML(content) {
 		return false
 	}
-	members, _, err := splitObject(data)
+	members, _, err := splitObject(nil, data)
 	return err == nil && !slices.ContainsFunc(members, func(m member) bool {
 		list := m.value[0] == '[' && slices.Contains(o.fields, m.name+"[]")
 		return !list && m.value[0] != '"' && o.knows(m.name)

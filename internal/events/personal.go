@@ -1,7 +1,6 @@
 package events
 
 import (
-	"bytes"
 	"encoding/json"
 	"strings"
 	"unicode/utf8"
@@ -124,16 +123,16 @@ func MaskValue(name, value string) string {
 // base64, which nobody can look into here, is hidden wholly.
 func Mask(data []byte) []byte {
 	if !json.Valid(data) {
-		return quote(Hidden)
+		return []byte(quote(Hidden))
 	}
-	return maskJSON(nil, bytes.TrimSpace(data), shown, 0)
+	return maskJSON(nil, strings.TrimSpace(string(data)), shown, 0)
 }
 
 // maxMaskDepth bounds what is looked into: deeper values are hidden wholly, so
 // that the work stays in proportion to the length. Alipay's have four levels.
 const maxMaskDepth = 32
 
-func maskJSON(dst []byte, value json.RawMessage, h hiding, depth int) []byte {
+func maskJSON(dst []byte, value string, h hiding, depth int) []byte {
 	switch c := value[0]; {
 	case (c == '{' || c == '[') && depth >= maxMaskDepth:
 		return append(dst, quote(Hidden)...)
@@ -163,8 +162,8 @@ func maskJSON(dst []byte, value json.RawMessage, h hiding, depth int) []byte {
 	return append(dst, quote(masked)...)
 }
 
-func maskObject(dst []byte, value json.RawMessage, h hiding, depth int) []byte {
-	members, _, err := splitObject(value)
+func maskObject(dst []byte, value string, h hiding, depth int) []byte {
+	members, _, err := splitObject(nil, value)
 	if err != nil {
 		return append(dst, quote(Hidden)...) // not reached: the text is valid
 	}
@@ -187,7 +186,7 @@ func maskObject(dst []byte, value json.RawMessage, h hiding, depth int) []byte {
 	return append(dst, '}')
 }
 
-func maskList(dst []byte, value json.RawMessage, h hiding, depth int) []byte {
+func maskList(dst []byte, value string, h hiding, depth int) []byte {
 	s := scanner{data: value}
 	s.take('[')
 	dst = append(dst, '[')
@@ -220,7 +219,7 @@ func maskInside(s string) string {
 	case inner[0] == '<':
 		return Hidden
 	case (inner[0] == '{' || inner[0] == '[') && json.Valid([]byte(inner)):
-		return string(maskJSON(nil, json.RawMessage(inner), shown, 0))
+		return string(maskJSON(nil, inner, shown, 0))
 	}
 	return MaskText(s)
 }
