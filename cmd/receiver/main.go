@@ -11,6 +11,7 @@ import (
 	"context"
 	"io"
 	"os"
+	"runtime"
 
 	"github.com/spf13/cobra"
 
@@ -19,6 +20,7 @@ import (
 )
 
 func main() {
+	runtime.MemProfileRate = 0 // nobody can ask for the profile, and it is 0.3 % of the CPU
 	ctx, stop := cli.WithSignals(context.Background())
 	code := run(ctx, os.Args[1:], os.Stdout, os.Stderr, os.Environ())
 	stop()

@@ -1,6 +1,7 @@
 // Package batch lets what comes at the same moment be sent together: a round trip
 // or a write costs two system calls and wakes another process, however much it
-// carries. It knows nothing of what is sent, nor of where to.
+// carries. It lets it share its deadline, too. It knows nothing of what is sent, nor of
+// where to.
 package batch
 
 import (

@@ -87,7 +87,8 @@ type Options struct {
 	// Retention is how long a commit is remembered. It must outlast the sender's
 	// last retry.
 	Retention time.Duration
-	// Timeout bounds each single call to Redis; 0 means DefaultTimeout.
+	// Timeout bounds each single call to Redis, or 50 ms more: those of one moment
+	// share it. 0 means DefaultTimeout.
 	Timeout time.Duration
 	// OnUnavailable says what to do when Redis does not answer a claim.
 	OnUnavailable Policy

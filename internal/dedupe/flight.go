@@ -97,13 +97,14 @@ var errNotSent = errors.New("not sent")
 type flights struct {
 	client  *redis.Client
 	timeout time.Duration
-	late    error
-	single  atomic.Bool // the server does not take several keys in one script
+	late    error           // what went wrong then
+	limit   *batch.Deadline // of a call, from timeout
+	single  atomic.Bool     // the server does not take several keys in one script
 	calls   *batch.Sender[*passenger]
 }
 
 func newFlights(client *redis.Client, timeout time.Duration, late error) *flights {
-	f := &flights{client: client, timeout: timeout, late: late}
+	f := &flights{client: client, timeout: timeout, late: late, limit: batch.NewDeadline(timeout, late)}
 	f.calls = batch.NewSender(batch.Options{Most: maxAboard, Batches: maxFlights, Patience: patience, Gather: true}, f.fly)
 	return f
 }
@@ -119,7 +120,6 @@ type passenger struct {
 	err   error
 	to    func(any, error) // whom to tell, or nil:
 	done  chan struct{}    // of one; the caller waits here
-	timer *time.Timer
 }
 
 const (
@@ -129,18 +129,14 @@ const (
 	stateLeft
 )
 
-// passengers are those whose callers have their answers, with channel and timer.
-var passengers = sync.Pool{New: func() any {
-	p := &passenger{done: make(chan struct{}, 1), timer: time.NewTimer(time.Hour)}
-	p.timer.Stop()
-	return p
-}}
+// passengers are those whose callers have their answers, with their channel.
+var passengers = sync.Pool{New: func() any { return &passenger{done: make(chan struct{}, 1)} }}
 
 func (f *flights) eval(ctx context.Context, c call) (any, error) {
 	p := passengers.Get().(*passenger) //nolint:forcetypeassert // nothing else is put there
 	p.call = c
 	p.state.Store(stateWaiting)
-	p.timer.Reset(f.timeout)
+	limit := f.limit.Context()
 	f.calls.Add(p)
 	var ahead <-chan struct{}
 	if c.ahead != nil {
@@ -149,18 +145,15 @@ func (f *flights) eval(ctx context.Context, c call) (any, error) {
 	var why error
 	select {
 	case <-ahead: // so it has begun; meanwhile there was nothing to wake up for
-		p.timer.Stop()
 		p.recycle()
 		return begun{}, nil
 	case <-p.done:
-		p.timer.Stop()
 		reply, err := p.reply, p.err
 		p.recycle()
 		return reply, err
-	case <-p.timer.C:
+	case <-limit.Done():
 		why = f.late
 	case <-ctx.Done():
-		p.timer.Stop()
 		why = context.Cause(ctx)
 	}
 	// It is left to whoever still knows it, and not used again.

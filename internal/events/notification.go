@@ -149,33 +149,34 @@ func (n *Notification) setSentAt() error {
 var envelope = []struct {
 	name string
 	max  int
-	ok   func(byte) bool
+	ok   *[256]bool
 }{
-	{"app_id", 32, digit},
-	{"auth_app_id", 32, digit},
+	{"app_id", 32, digits},
+	{"auth_app_id", 32, digits},
 	{"charset", 64, word},
 	{"encrypt_type", 64, word},
-	{"merchant_app_id", 32, digit},
-	{"msg_app_id", 32, digit},
-	{"msg_method", 128, methodByte},
+	{"merchant_app_id", 32, digits},
+	{"msg_app_id", 32, digits},
+	{"msg_method", 128, methodName},
 	{"msg_mshop_id", 64, word},
 	{"msg_type", 64, word},
-	{"msg_uid", 32, digit},
-	{"notify_id", 128, idByte},
+	{"msg_uid", 32, digits},
+	{"notify_id", 128, idText},
 	{"notify_type", 64, word},
-	{"service", 128, methodByte},
+	{"service", 128, methodName},
 	{"sign_type", 64, word},
 	{"version", 64, word},
 }
 
 func checkEnvelope(form Form) error {
-	for _, rule := range envelope {
+	for i := range envelope {
+		rule := &envelope[i]
 		v := form.Get(rule.name)
 		if len(v) > rule.max {
 			return malformed("bad_"+rule.name, "%s has %d bytes; %d are the most", rule.name, len(v), rule.max)
 		}
 		for i := range len(v) {
-			if !rule.ok(v[i]) {
+			if !rule.ok[v[i]] {
 				return malformed("bad_"+rule.name, "%s has a byte at %d that its grammar does not allow", rule.name, i)
 			}
 		}
@@ -186,15 +187,27 @@ func checkEnvelope(form Form) error {
 	return nil
 }
 
+// The bytes of the grammars.
+var (
+	digits     = bytesOf(digit)
+	methodName = bytesOf(methodByte)
+	word       = bytesOf(func(c byte) bool { return methodByte(c) || c == '-' })
+	idText     = bytesOf(func(c byte) bool { return c >= '!' && c <= '~' && c != '&' && c != '=' })
+)
+
+func bytesOf(ok func(byte) bool) *[256]bool {
+	var table [256]bool
+	for c := range table {
+		table[c] = ok(byte(c))
+	}
+	return &table
+}
+
 func digit(c byte) bool { return c >= '0' && c <= '9' }
 
 func methodByte(c byte) bool {
 	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || digit(c) || c == '.' || c == '_'
 }
-
-func word(c byte) bool { return methodByte(c) || c == '-' }
-
-func idByte(c byte) bool { return c >= '!' && c <= '~' && c != '&' && c != '=' }
 
 func malformed(reason, format string, args ...any) error {
 	return fault.Errorf(fault.Malformed, reason, format, args...)

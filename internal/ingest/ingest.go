@@ -15,6 +15,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"alipay-notify/internal/batch"
 	"alipay-notify/internal/events"
 	"alipay-notify/internal/fault"
 	"alipay-notify/internal/verify"
@@ -104,6 +105,7 @@ type Pipeline struct {
 	maxSignedAge time.Duration
 	ambiguous    bool // taken
 	now          func() time.Time
+	storeBy      *batch.Deadline
 	apps         atomic.Pointer[map[string]App]
 }
 
@@ -112,6 +114,7 @@ func New(o Options, apps ...App) *Pipeline {
 	p := &Pipeline{
 		once: o.Once, key: o.Key, publisher: o.Publisher, keeper: o.Keeper,
 		maxSignedAge: o.MaxSignedAge, ambiguous: o.AllowAmbiguous, now: o.Now,
+		storeBy: batch.NewDeadline(storeTimeout, errStoreTimeout),
 	}
 	if p.now == nil {
 		p.now = time.Now
@@ -163,11 +166,12 @@ type Result struct {
 	Store       time.Duration // claim, publish, commit
 }
 
-// storeTimeout bounds claim and publish together; a commit to a Redis that hangs
-// adds the time of one call (0.5 s). Alipay's own timeout is not documented; its
+// storeTimeout bounds claim and publish together, at 2.3 s with what shared deadlines
+// add (batch.Deadline); a commit to a Redis that hangs adds the time of one call
+// (0.5 s). Alipay's own timeout is not documented; its
 // sibling protocol has 3 s (PROTOCOL.md 1.3), so an answer later than that may
 // find nobody.
-const storeTimeout = 2300 * time.Millisecond
+const storeTimeout = 2250 * time.Millisecond
 
 var errStoreTimeout = fmt.Errorf("not stored within %v", storeTimeout)
 
@@ -197,9 +201,7 @@ func (p *Pipeline) Ingest(ctx context.Context, req Request) (res Result) {
 	}
 	// From here on the work is worth finishing even when the sender hangs up:
 	// what is stored need not be sent again.
-	ctx, cancel := context.WithTimeoutCause(context.WithoutCancel(ctx), storeTimeout, errStoreTimeout)
-	defer cancel()
-	p.store(ctx, event, &res)
+	p.store(p.storeBy.Context(), &event, &res)
 	if res.Outcome == Outcome(fault.TooLarge) {
 		p.keep(ctx, pr, req, &res) // the stream will never take it
 	}

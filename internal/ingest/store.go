@@ -15,13 +15,14 @@ var errConflict = errors.New("the same id was stored with other content")
 // store claims, publishes and commits, and sets the outcome. An id that was
 // used before with other content is stored under an id of its own: swallowing
 // it would lose a notification, and nobody could prove which one was right.
-func (p *Pipeline) store(ctx context.Context, e events.Event, res *Result) {
+func (p *Pipeline) store(ctx context.Context, e *events.Event, res *Result) {
 	fault.Point("before-claim")
 	err := p.storeOnce(ctx, e, res)
 	if errors.Is(err, errConflict) {
-		e = e.AsConflict()
-		res.Conflict, res.EventID = true, e.ID
-		err = p.storeOnce(ctx, e, res)
+		again := e.AsConflict()
+		again.Unasked = false // that is found out anew
+		res.Conflict, res.EventID = true, again.ID
+		err = p.storeOnce(ctx, &again, res)
 	}
 	if err != nil {
 		res.fail(err)
@@ -29,7 +30,7 @@ func (p *Pipeline) store(ctx context.Context, e events.Event, res *Result) {
 	fault.Point("before-answer")
 }
 
-func (p *Pipeline) storeOnce(ctx context.Context, e events.Event, res *Result) error {
+func (p *Pipeline) storeOnce(ctx context.Context, e *events.Event, res *Result) error {
 	var (
 		receipt events.Receipt
 		sending Sending
@@ -39,7 +40,7 @@ func (p *Pipeline) storeOnce(ctx context.Context, e events.Event, res *Result) e
 		// What cannot be sent is not claimed: a stream that is away costs Redis
 		// nothing, and no delivery is told that another is at work.
 		var err error
-		if sending, err = preparer.Prepare(ctx, &e); err != nil {
+		if sending, err = preparer.Prepare(ctx, e); err != nil {
 			return err
 		}
 		ahead = sending
@@ -51,7 +52,7 @@ func (p *Pipeline) storeOnce(ctx context.Context, e events.Event, res *Result) e
 			e.Unasked, res.Unasked = true, true
 		}
 		var err error
-		receipt, err = p.publish(ctx, &e, sending)
+		receipt, err = p.publish(ctx, e, sending)
 		// At this point the event is stored (or err says that it is not, or may
 		// be). If we die before Do commits, the next delivery publishes again,
 		// and the stream knows the message id.

@@ -12,7 +12,7 @@ const (
 	// Who is refused at once comes again at once, and refusing costs half as much as
 	// storing: under twice the load that fits, little else was done. Who waits sends
 	// nothing meanwhile. Answers should come well within 3 s (PROTOCOL.md 1.3): under
-	// mere overload they do within 2.2 s. Where the stores hang besides, 4.8 s is the
+	// mere overload they do within 2.2 s. Where the stores hang besides, 4.9 s is the
 	// worst.
 	slotWait = 1500 * time.Millisecond
 	// ebbWait is how much longer it waits where the queue ebbs: its turn comes soon.
