@@ -136,7 +136,7 @@ func (f *flights) eval(ctx context.Context, c call) (any, error) {
 	p := passengers.Get().(*passenger) //nolint:forcetypeassert // nothing else is put there
 	p.call = c
 	p.state.Store(stateWaiting)
-	limit := f.limit.Context()
+	limit := f.limit.Context(time.Now())
 	f.calls.Add(p)
 	var ahead <-chan struct{}
 	if c.ahead != nil {

@@ -25,7 +25,7 @@ var documentedFlat = union(strictFlat, set(
 
 // CheckFlat guards flat notifications against merged fields: a strict field
 // that holds '&' is fault.Malformed. Other shapes pass.
-func (n Notification) CheckFlat() error {
+func (n *Notification) CheckFlat() error {
 	if n.Shape != Flat {
 		return nil
 	}
@@ -46,7 +46,7 @@ func checkStrict(form Form) error {
 // another one under the same signature: a free-text value holds "&name=", where
 // name is a documented field that is absent from the form and would stand right
 // after it in the signed string. It names the field, for the person who decides.
-func (n Notification) Ambiguous() (field string, ambiguous bool) {
+func (n *Notification) Ambiguous() (field string, ambiguous bool) {
 	if n.Shape != Flat {
 		return "", false
 	}

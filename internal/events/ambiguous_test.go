@@ -19,19 +19,22 @@ func TestCheckFlatMergedFields(t *testing.T) {
 	}
 	for _, name := range strict {
 		for _, value := range []string{"1&x=y", "&", "1&", "a&b"} {
-			err := parse(t, flat(field(name, value))).CheckFlat()
-			wantFault(t, err, fault.Malformed, "merged_field")
+			n := parse(t, flat(field(name, value)))
+			wantFault(t, n.CheckFlat(), fault.Malformed, "merged_field")
 		}
-		if err := parse(t, flat(field(name, "a=b;c%26d"))).CheckFlat(); err != nil {
+		n := parse(t, flat(field(name, "a=b;c%26d")))
+		if err := n.CheckFlat(); err != nil {
 			t.Errorf("%s without '&': %v", name, err)
 		}
 	}
 	for _, name := range []string{"subject", "body", "passback_params", "refund_reason", "buyer_logon_id", "unknown", "fund_bill_list"} {
-		if err := parse(t, flat(field(name, "A&B"))).CheckFlat(); err != nil {
+		n := parse(t, flat(field(name, "A&B")))
+		if err := n.CheckFlat(); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	if err := parse(t, message(created, `{"out_trade_no":"a&b=c"}`).With("out_trade_no", "1&2")).CheckFlat(); err != nil {
+	n := parse(t, message(created, `{"out_trade_no":"a&b=c"}`).With("out_trade_no", "1&2"))
+	if err := n.CheckFlat(); err != nil {
 		t.Errorf("a message is not flat: %v", err)
 	}
 }
@@ -72,7 +75,8 @@ func TestAmbiguous(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			got, ambiguous := parse(t, tt.form).Ambiguous()
+			n := parse(t, tt.form)
+			got, ambiguous := n.Ambiguous()
 			if got != tt.field || ambiguous != (tt.field != "") {
 				t.Errorf("got %q, %v; want %q", got, ambiguous, tt.field)
 			}
@@ -104,7 +108,8 @@ func TestAddedEmptyFieldHidesNoMerge(t *testing.T) {
 		if form(t, forged).SigningString(rule) != form(t, genuine).SigningString(rule) {
 			t.Fatal("another signed string: the test is wrong")
 		}
-		if f, ambiguous := parse(t, forged).Ambiguous(); !ambiguous || f != "subject" {
+		n := parse(t, forged)
+		if f, ambiguous := n.Ambiguous(); !ambiguous || f != "subject" {
 			t.Errorf("with an empty %s: passed", empty)
 		}
 	}

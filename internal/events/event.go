@@ -124,7 +124,7 @@ var errCharset = errors.New("bytes that are invalid in the declared charset")
 // payload gives a notification's content as UTF-8 JSON; text is the content in
 // UTF-8 as far as it is valid. With errCharset it gives the bytes themselves in
 // {"_base64": ...}, so that nothing is lost.
-func (n Notification) payload(content, text string, valid bool) (string, error) {
+func (n *Notification) payload(content, text string, valid bool) (string, error) {
 	if n.Shape == Message && !isXML(content) {
 		if !valid {
 			return base64Object(content), errCharset
@@ -178,7 +178,7 @@ func rawFields(form Form) []byte {
 // checkContent refuses content that is not whole, by its text in UTF-8. Bytes that
 // are invalid in their charset do not matter here: the structure is what a split
 // breaks.
-func (n Notification) checkContent(text string) error {
+func (n *Notification) checkContent(text string) error {
 	switch {
 	case n.Shape == Flat && !looksStructured(text):
 		return nil
@@ -205,13 +205,13 @@ var notInFingerprint = set("sign", "sign_type", "notify_time", "utc_timestamp", 
 
 // Fingerprint is the fingerprint of a notification that never became an event:
 // over its content as it was sent.
-func (n Notification) Fingerprint() string { return n.fingerprint(n.Content) }
+func (n *Notification) Fingerprint() string { return n.fingerprint(n.Content) }
 
 // fingerprint is the hex SHA-256 over what stays the same when Alipay stamps
 // and signs a retry anew: app, type and content of messages, and of flat
 // notifications every other field with a value. Each part is written behind its
 // length, so that no two lists of parts read the same.
-func (n Notification) fingerprint(content string) string {
+func (n *Notification) fingerprint(content string) string {
 	if n.Shape == Flat {
 		return flatFingerprint(n.form)
 	}
@@ -247,22 +247,23 @@ func hexDigest(b []byte) string {
 
 // AsConflict gives the event the identity under which it is stored when its id
 // was used before for other content: both are kept, and a consumer can see it.
-func (e Event) AsConflict() Event {
-	e.Conflict = e.ID
-	e.ID = e.ID + "~" + e.Fingerprint[:min(8, len(e.Fingerprint))] // what was read back may lack it
-	return e
+func (e *Event) AsConflict() Event {
+	other := *e
+	other.Conflict = e.ID
+	other.ID = e.ID + "~" + e.Fingerprint[:min(8, len(e.Fingerprint))] // what was read back may lack it
+	return other
 }
 
 // MessageID is the Nats-Msg-Id, by which the stream knows a repetition.
-func (e Event) MessageID() string { return e.AppID + ":" + e.ID }
+func (e *Event) MessageID() string { return e.AppID + ":" + e.ID }
 
 // CheckSize tells whether the event's headers fit into what JetStream takes
 // (fault.TooLarge). Call it before anything is claimed.
-func (e Event) CheckSize() error {
+func (e *Event) CheckSize() error {
 	if e.roomy() {
 		return nil
 	}
-	if _, _, err := encodeRaw(e.Raw, rawBudget(e)); err != nil {
+	if _, _, err := encodeRaw(e.Raw, rawBudget(*e)); err != nil {
 		return fault.Errorf(fault.TooLarge, "raw_too_large", "the request does not fit into the headers of an event: %w", err)
 	}
 	return nil

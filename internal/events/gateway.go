@@ -16,7 +16,7 @@ const (
 
 // IsGatewayCheck tells whether the request only asks whether somebody is here.
 // It is answered and never becomes an event.
-func (n Notification) IsGatewayCheck() bool { return n.Shape == Gateway && n.Type == ServiceCheck }
+func (n *Notification) IsGatewayCheck() bool { return n.Shape == Gateway && n.Type == ServiceCheck }
 
 // What a document may cost before its sender is proved. Alipay's have some dozen
 // elements in two levels below the root, and a few hundred bytes.
@@ -113,7 +113,7 @@ func (e *element) object() string {
 }
 
 // gatewayXML reads the biz_content of a gateway request.
-func (n Notification) gatewayXML(content string) (*element, error) {
+func (n *Notification) gatewayXML(content string) (*element, error) {
 	text, _ := toUTF8(n.Charset, content)
 	return textXML(text)
 }
@@ -151,7 +151,7 @@ type GatewayMessage struct {
 }
 
 // GatewayMessage reads a verified gateway event for its answer.
-func (n Notification) GatewayMessage() (GatewayMessage, error) {
+func (n *Notification) GatewayMessage() (GatewayMessage, error) {
 	root, err := n.gatewayXML(n.Content)
 	if err != nil {
 		return GatewayMessage{}, err

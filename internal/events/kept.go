@@ -93,7 +93,7 @@ func (k Kept) Header() map[string]string {
 	put(HeaderKeptNotifyID, k.NotifyID)
 	put(HeaderKeptType, k.Type)
 	put(HeaderFingerprint, k.Fingerprint)
-	put(HeaderReceivedTime, k.ReceivedAt.UTC().Format(receivedLayout))
+	put(HeaderReceivedTime, formatMillis(k.ReceivedAt))
 	if k.Proof != "" {
 		h[HeaderProof] = k.Proof
 	}

@@ -215,7 +215,7 @@ func malformed(reason, format string, args ...any) error {
 
 // IsObject tells whether content, in the charset of n, is one complete JSON
 // object and nothing else: what a merged or split biz_content cannot be.
-func (n Notification) IsObject(content string) bool {
+func (n *Notification) IsObject(content string) bool {
 	text, _ := toUTF8(n.Charset, content)
 	return isObject(text)
 }

@@ -191,9 +191,10 @@ func (p *Pipeline) Ingest(ctx context.Context, req Request) (res Result) {
 	}
 	var event events.Event
 	if err == nil {
-		event, err = p.typed(pr, req, &res)
+		event, err = p.typed(&pr, req, &res)
 	}
-	res.Decide = time.Since(started)
+	decided := time.Now()
+	res.Decide = decided.Sub(started)
 	if err != nil {
 		res.fail(err)
 		p.keep(ctx, pr, req, &res)
@@ -201,7 +202,7 @@ func (p *Pipeline) Ingest(ctx context.Context, req Request) (res Result) {
 	}
 	// From here on the work is worth finishing even when the sender hangs up:
 	// what is stored need not be sent again.
-	p.store(p.storeBy.Context(), &event, &res)
+	p.store(p.storeBy.Context(decided), &event, &res)
 	if res.Outcome == Outcome(fault.TooLarge) {
 		p.keep(ctx, pr, req, &res) // the stream will never take it
 	}
@@ -239,7 +240,7 @@ func (p *Pipeline) Decide(req Request, res *Result) (events.Event, error) {
 	if err != nil {
 		return events.Event{}, err
 	}
-	return p.typed(pr, req, res)
+	return p.typed(&pr, req, res)
 }
 
 // proved is a request of a configured app; without an error beside it, one that
@@ -264,7 +265,7 @@ func (p *Pipeline) prove(req Request, res *Result) (pr proved, err error) {
 		p.proveMalformed(&pr, req, res)
 		return pr, err
 	}
-	n := pr.notification
+	n := &pr.notification
 	pr.readable = true
 	app, known := (*p.apps.Load())[n.AppID]
 	if !known {
@@ -298,8 +299,8 @@ func (p *Pipeline) proveMalformed(pr *proved, req Request, res *Result) {
 }
 
 // typed makes the event of a proved request, or says why it must not become one.
-func (p *Pipeline) typed(pr proved, req Request, res *Result) (events.Event, error) {
-	n := pr.notification
+func (p *Pipeline) typed(pr *proved, req Request, res *Result) (events.Event, error) {
+	n := &pr.notification
 	if err := p.admit(n); err != nil {
 		return events.Event{}, err
 	}
@@ -311,7 +312,7 @@ func (p *Pipeline) typed(pr proved, req Request, res *Result) (events.Event, err
 	if n.NotifyID == "" {
 		signed = pr.form.SigningString(pr.match.Rule)
 	}
-	event, err := events.NewEvent(n, events.Facts{
+	event, err := events.NewEvent(*n, events.Facts{
 		Content: content, Signed: signed, Proof: pr.match.Proof(), Raw: req.Body, ReceivedAt: req.ReceivedAt,
 	})
 	if err != nil {
@@ -322,7 +323,7 @@ func (p *Pipeline) typed(pr proved, req Request, res *Result) (events.Event, err
 }
 
 // admit refuses what is signed but must not become an event.
-func (p *Pipeline) admit(n events.Notification) error {
+func (p *Pipeline) admit(n *events.Notification) error {
 	if n.IsGatewayCheck() {
 		return fault.Errorf(fault.Malformed, "gateway_check", "a gateway check is answered and never becomes an event")
 	}
@@ -339,7 +340,7 @@ func (p *Pipeline) admit(n events.Notification) error {
 // beside a plain biz_content (PROTOCOL.md 1.2), and during the change in the
 // console both kinds arrive, so what is an object already is taken as it is: it
 // is signed, and base64 never begins with a brace.
-func decrypt(n events.Notification, keys []verify.AESKey) (string, error) {
+func decrypt(n *events.Notification, keys []verify.AESKey) (string, error) {
 	if !n.Encrypted || n.Content == "" || n.IsObject(n.Content) {
 		return n.Content, nil
 	}
