@@ -129,13 +129,18 @@ const (
 	stateLeft
 )
 
-// passengers are those whose callers have their answers, with their channel.
+// passengers are those that nobody knows any more, with their channel.
 var passengers = sync.Pool{New: func() any { return &passenger{done: make(chan struct{}, 1)} }}
 
-func (f *flights) eval(ctx context.Context, c call) (any, error) {
+func newPassenger(c call) *passenger {
 	p := passengers.Get().(*passenger) //nolint:forcetypeassert // nothing else is put there
 	p.call = c
 	p.state.Store(stateWaiting)
+	return p
+}
+
+func (f *flights) eval(ctx context.Context, c call) (any, error) {
+	p := newPassenger(c)
 	limit := f.limit.Context(time.Now())
 	f.calls.Add(p)
 	var ahead <-chan struct{}
@@ -168,12 +173,14 @@ func (f *flights) eval(ctx context.Context, c call) (any, error) {
 
 // recycle gives a passenger back that nobody else knows any more.
 func (p *passenger) recycle() {
-	p.call, p.reply, p.err = call{}, nil, nil
+	p.call, p.reply, p.err, p.to = call{}, nil, nil, nil
 	passengers.Put(p)
 }
 
 func (f *flights) send(c call, landed func(any, error)) {
-	f.calls.Add(&passenger{call: c, to: landed})
+	p := newPassenger(c)
+	p.to = landed
+	f.calls.Add(p)
 }
 
 // fly takes whoever still waits on one round trip. It is bounded by the timeout,
@@ -206,6 +213,7 @@ func (p *passenger) arrive() {
 	switch {
 	case p.to != nil:
 		p.to(p.reply, p.err)
+		p.recycle()
 	case ahead == nil || p.err != nil || p.reply != any(claimed):
 		p.done <- struct{}{}
 	default:

@@ -146,11 +146,14 @@ func (r *parts) setFields(fields string) bool {
 			return false
 		}
 		name = textproto.CanonicalMIMEHeaderKey(name)
-		if _, twice := r.Header[name]; twice || !r.setField(name, value) {
+		if !r.setField(name, value) {
 			return false
 		}
 		values[i] = value
 		r.Header[name] = values[i : i+1 : i+1]
+	}
+	if len(r.Header) < n { // one came twice
+		return false
 	}
 	if r.Host == "" || r.ContentLength == 0 {
 		return false
