@@ -26,11 +26,20 @@ type Rule struct {
 // String is the rule as the Alipay-Proof header writes it, for example
 // "keep-sign-type,drop-empty".
 func (r Rule) String() string {
-	empty := "keep-empty"
-	if r.DropEmpty {
-		empty = "drop-empty"
+	const keepEmpty, dropEmpty = "-sign-type,keep-empty", "-sign-type,drop-empty"
+	switch { // three times for each notification
+	case r.SignType == KeepSignType && !r.DropEmpty:
+		return "keep" + keepEmpty
+	case r.SignType == KeepSignType:
+		return "keep" + dropEmpty
+	case r.SignType == DropSignType && !r.DropEmpty:
+		return "drop" + keepEmpty
+	case r.SignType == DropSignType:
+		return "drop" + dropEmpty
+	case r.DropEmpty:
+		return string(r.SignType) + dropEmpty
 	}
-	return string(r.SignType) + "-sign-type," + empty
+	return string(r.SignType) + keepEmpty
 }
 
 // ParseRules reads what Rule.String wrote. "insert" does not say which type was
@@ -58,9 +67,11 @@ func ParseRules(s string, allowed []SignType) ([]Rule, error) {
 // {keep, drop, insert each allowed type when the form has none} x {keep, drop
 // empty fields}, without repetitions. Where two coincide, the one named first
 // here stands for both, so that a proof names a rule in one way only.
-func (f Form) Rules(allowed []SignType) []Rule {
+func (f Form) Rules(allowed []SignType) []Rule { return f.appendRules(nil, allowed) }
+
+func (f Form) appendRules(rules []Rule, allowed []SignType) []Rule {
 	_, hasType := f.Lookup("sign_type")
-	modes := []Rule{{SignType: KeepSignType}}
+	modes := append(make([]Rule, 0, 4), Rule{SignType: KeepSignType})
 	if hasType {
 		modes = append(modes, Rule{SignType: DropSignType})
 	} else {
@@ -68,7 +79,6 @@ func (f Form) Rules(allowed []SignType) []Rule {
 			modes = append(modes, Rule{SignType: InsertSignType, Inserted: t})
 		}
 	}
-	rules := make([]Rule, 0, 2*len(modes))
 	for _, m := range modes {
 		rules = append(rules, m)
 		if f.hasEmpty(m) {

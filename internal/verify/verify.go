@@ -102,22 +102,22 @@ func (v *Verifier) SignTypes() []SignType { return slices.Clone(v.types) }
 // chooses nothing: it is unsigned under one of the rules, so the algorithms are
 // those of the configuration, and a type outside them is refused.
 func (v *Verifier) Verify(form Form, method string) (Match, error) {
-	sig, err := v.admit(form)
+	w := workspaces.Get().(*workspace) //nolint:forcetypeassert // nothing else is put there
+	defer workspaces.Put(w)
+	sig, err := v.admit(w, form)
 	if err != nil {
 		return Match{}, err
 	}
-
-	buf := bufPool.Get().(*[]byte)
-	defer bufPool.Put(buf)
-	rules := form.Rules(v.types)
+	w.rules = form.appendRules(w.rules[:0], v.types)
+	rules := w.rules
 	known, hinted := v.hint(method)
 	if i := slices.Index(rules, known.rule); hinted && i > 0 {
 		rules[0], rules[i] = rules[i], rules[0]
 	}
 	for _, rule := range rules {
-		*buf = form.appendSigningString((*buf)[:0], rule)
+		w.signed = form.appendSigningString(w.signed[:0], rule)
 		for _, t := range v.types {
-			digest, hash := digest(t, *buf)
+			digest, hash := w.digest(t)
 			if k, ok := v.match(hash, digest, sig, known.key); ok {
 				v.remember(method, hint{rule: rule, key: k}, known, hinted)
 				return Match{KeyID: v.keys[k].ID, Rule: rule, SignType: t}, nil
@@ -130,16 +130,17 @@ func (v *Verifier) Verify(form Form, method string) (Match, error) {
 // VerifyRule checks one rule only, for proofs that name theirs. It accepts
 // nothing that Verify would not: a rule that is none of the form's is no proof.
 func (v *Verifier) VerifyRule(form Form, rule Rule) (Match, error) {
-	sig, err := v.admit(form)
+	var w workspace
+	sig, err := v.admit(&w, form)
 	if err != nil {
 		return Match{}, err
 	}
 	if !slices.Contains(form.Rules(v.types), rule) {
 		return Match{}, ErrSignature
 	}
-	signed := []byte(form.SigningString(rule))
+	w.signed = form.appendSigningString(nil, rule)
 	for _, t := range v.types {
-		digest, hash := digest(t, signed)
+		digest, hash := w.digest(t)
 		if k, ok := v.match(hash, digest, sig, 0); ok {
 			return Match{KeyID: v.keys[k].ID, Rule: rule, SignType: t}, nil
 		}
@@ -147,27 +148,36 @@ func (v *Verifier) VerifyRule(form Form, rule Rule) (Match, error) {
 	return Match{}, ErrSignature
 }
 
-var bufPool = sync.Pool{New: func() any { b := make([]byte, 0, 4096); return &b }}
+// workspace is what one verification needs, and nobody after it.
+type workspace struct {
+	rules  []Rule
+	signed []byte // the signed string
+	sig    []byte
+	sum    [sha256.Size]byte
+}
+
+var workspaces = sync.Pool{New: func() any { return new(workspace) }}
 
 // admit refuses what needs no RSA to be refused, and gives the signature.
-func (v *Verifier) admit(form Form) ([]byte, error) {
+func (v *Verifier) admit(w *workspace, form Form) ([]byte, error) {
 	if t := form.Get("sign_type"); t != "" && !slices.Contains(v.types, SignType(t)) {
 		return nil, ErrAlgorithm
 	}
-	return v.signature(form.Get("sign"))
+	return v.signature(w, form.Get("sign"))
 }
+
+var strict = base64.StdEncoding.Strict()
 
 // signature decodes sign and refuses, before any RSA, what no key could have
 // made. The decoder of the standard library passes over line breaks, so the
 // length of the text is checked too: one signature has one spelling.
-func (v *Verifier) signature(sign string) ([]byte, error) {
+func (v *Verifier) signature(w *workspace, sign string) (_ []byte, err error) {
 	for _, size := range v.sizes {
 		if len(sign) != base64.StdEncoding.EncodedLen(size) {
 			continue
 		}
-		sig, err := base64.StdEncoding.Strict().DecodeString(sign)
-		if err == nil && len(sig) == size {
-			return sig, nil
+		if w.sig, err = strict.AppendDecode(w.sig[:0], []byte(sign)); err == nil && len(w.sig) == size {
+			return w.sig, nil
 		}
 	}
 	return nil, ErrSignatureFormat
@@ -209,11 +219,12 @@ func (v *Verifier) remember(method string, now, before hint, hinted bool) {
 	v.hintCount.Add(-1)
 }
 
-func digest(t SignType, signed []byte) ([]byte, crypto.Hash) {
+// digest is what the signed string comes to.
+func (w *workspace) digest(t SignType) ([]byte, crypto.Hash) {
 	if t == RSA {
-		sum := sha1.Sum(signed) //nolint:gosec // see the import
-		return sum[:], crypto.SHA1
+		sum := sha1.Sum(w.signed) //nolint:gosec // see the import
+		return w.sum[:copy(w.sum[:], sum[:])], crypto.SHA1
 	}
-	sum := sha256.Sum256(signed)
-	return sum[:], crypto.SHA256
+	w.sum = sha256.Sum256(w.signed)
+	return w.sum[:], crypto.SHA256
 }
