@@ -47,6 +47,7 @@ type conn struct {
 	now             time.Time // when something last happened here
 	readBy, writeBy time.Time // the deadlines that are set
 	answered        bool      // once at least
+	request         parts
 	reply           response
 
 	watch   *time.Timer   // runs while a handler does
@@ -104,6 +105,7 @@ func (c *conn) serve() {
 // next waits for a request that is whole. A connection that is partial has ended.
 func (c *conn) next() (*http.Request, kind) {
 	c.atWork.Store(false)
+	c.request.body = Body{} // a connection may be silent for long
 	if c.answered {
 		c.readWithin(c.server.idle)
 	} else if c.server.head > 0 {
@@ -116,7 +118,7 @@ func (c *conn) next() (*http.Request, kind) {
 			breaks++
 		}
 		if c.have > 0 {
-			r, is := parse(c.base, c.buf[:c.have])
+			r, is := parse(c.base, &c.request, c.buf[:c.have])
 			switch {
 			case is == whole:
 				c.have = 0

@@ -75,8 +75,9 @@ func (s *byteSet) hasAll(text string) bool {
 //     something to net/http;
 //   - it fits the buffer, and nothing follows its body.
 //
-// The request is a copy of base with what was read. It keeps nothing of b.
-func parse(base *http.Request, b []byte) (*http.Request, kind) {
+// The request is a copy of base with what was read. It keeps nothing of b, and is made
+// of made, which has nothing of what it was before.
+func parse(base *http.Request, made *parts, b []byte) (*http.Request, kind) {
 	const begin = "POST /"
 	if n := min(len(b), len(begin)); string(b[:n]) != begin[:n] {
 		return nil, foreign
@@ -87,7 +88,7 @@ func parse(base *http.Request, b []byte) (*http.Request, kind) {
 	}
 	head, body := string(b[:end+2]), b[end+4:]
 	line, fields, _ := strings.Cut(head, "\r\n")
-	made := &parts{Request: *base}
+	made.Request, made.url, made.body = *base, url.URL{}, Body{}
 	r := &made.Request
 	if !made.setTarget(line) || !made.setFields(fields) {
 		return nil, foreign
@@ -103,11 +104,13 @@ func parse(base *http.Request, b []byte) (*http.Request, kind) {
 	return r, whole
 }
 
-// parts are what a request is made of, made together.
+// parts are what a request is made of, but for its text. They are made together, and
+// used again when it was answered.
 type parts struct {
 	http.Request
 	url    url.URL
 	body   Body
+	fields http.Header
 	values [12]string // of the fields of most heads
 }
 
@@ -132,7 +135,11 @@ func (r *parts) setFields(fields string) bool {
 	if n > mostFields {
 		return false
 	}
-	r.Header = make(http.Header, n)
+	if r.fields == nil {
+		r.fields = make(http.Header, n)
+	}
+	clear(r.fields)
+	r.Header = r.fields
 	values := r.values[:]
 	if n > len(values) {
 		values = make([]string, n)

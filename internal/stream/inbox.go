@@ -43,7 +43,7 @@ type inbox struct {
 
 	// The sender's, of which there is one at a time.
 	msg    nats.Msg
-	values []string
+	header header
 }
 
 // reply is what came, or why nothing did.
@@ -57,7 +57,6 @@ type reply struct {
 func newInbox() *inbox {
 	i := &inbox{
 		prefix: nats.NewInbox() + ".", waiting: make(map[uint64]*sending),
-		msg: nats.Msg{Header: make(nats.Header)},
 	}
 	i.outgoing = batch.NewSender(batch.Options{Most: maxTogether, Batches: 1}, i.send)
 	return i
@@ -128,14 +127,10 @@ func (i *inbox) send(batch []*sending) {
 // write hands one event to the connection.
 func (i *inbox) write(s *sending) {
 	i.msg.Subject, i.msg.Data, i.msg.Reply = s.event.Subject, s.event.Data, i.prefix+strconv.FormatUint(s.token, 36)
-	clear(i.msg.Header)
-	i.values = i.values[:0]
-	err := s.event.EachHeader(func(name, value string) {
-		i.values = append(i.values, value)
-		n := len(i.values)
-		i.msg.Header[name] = i.values[n-1 : n : n]
-	})
+	i.header.n = 0
+	err := s.event.EachHeader(i.header.add)
 	if err == nil {
+		i.msg.Header = i.header.all()
 		err = i.conn.PublishMsg(&i.msg) // which keeps nothing of it
 	}
 	if err == nil {
