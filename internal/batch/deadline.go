@@ -6,11 +6,11 @@ import (
 	"time"
 )
 
-// together is how long a context is given to whoever comes.
-const together = 50 * time.Millisecond
+// Together is how long the context of a Deadline is given to whoever comes.
+const Together = 50 * time.Millisecond
 
-// Deadline gives contexts that end by themselves, the same to all who come within 50
-// milliseconds: a timer and a context for each cost more than a claim. They cannot be
+// Deadline gives contexts that end by themselves, the same to all who come within
+// Together: a timer and a context for each cost more than a claim. They cannot be
 // canceled. It is safe for concurrent use.
 type Deadline struct {
 	limit time.Duration
@@ -24,8 +24,8 @@ type moment struct {
 	until time.Time
 }
 
-// NewDeadline makes contexts that end after limit, or up to 50 milliseconds later, with
-// a cause.
+// NewDeadline makes contexts that end after limit, or up to Together later, with a
+// cause.
 func NewDeadline(limit time.Duration, cause error) *Deadline {
 	return &Deadline{limit: limit, cause: cause}
 }
@@ -36,7 +36,7 @@ func (d *Deadline) Context(now time.Time) context.Context {
 		return m.ctx
 	}
 	// Two may come here at once; each makes one, and one of them is given to the others.
-	until := now.Add(together)
+	until := now.Add(Together)
 	ctx, cancel := context.WithDeadlineCause(context.Background(), until.Add(d.limit), d.cause)
 	_ = cancel // never: others have it still, and it ends by itself
 	d.now.Store(&moment{ctx, until})

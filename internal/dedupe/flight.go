@@ -202,6 +202,9 @@ func (f *flights) fly(calls []*passenger) {
 	defer cancel()
 	f.carry(ctx, aboard)
 	for _, p := range aboard {
+		if p.err != nil && ctx.Err() != nil && !refused(p.err) {
+			p.err = fmt.Errorf("%w: %w", f.late, p.err) // the client says only that a deadline is exceeded
+		}
 		p.arrive()
 	}
 }

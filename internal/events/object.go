@@ -72,14 +72,18 @@ func gather(members []member) []member {
 		if slices.ContainsFunc(members[:i], same) {
 			continue
 		}
-		rest := ""
+		var list []byte
 		for _, other := range members[i+1:] {
-			if same(other) {
-				rest += "," + other.value
+			if !same(other) {
+				continue
 			}
+			if list == nil {
+				list = append(append(list, '['), m.value...)
+			}
+			list = append(append(list, ','), other.value...)
 		}
-		if rest != "" {
-			m.value = "[" + m.value + rest + "]"
+		if list != nil {
+			m.value = string(append(list, ']'))
 		}
 		out = append(out, m)
 	}

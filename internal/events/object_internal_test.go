@@ -5,6 +5,21 @@ import (
 	"testing"
 )
 
+// A name that stands a thousand times is gathered in one go: for a while each value was
+// a copy of all before it, and a form of 240 KB took half a second.
+func TestGatherIsLinear(t *testing.T) { //nolint:paralleltest // it counts what is allocated
+	members := make([]member, 2000)
+	for i := range members {
+		members[i] = newMember("a", "1")
+	}
+	if out := gather(members); len(out) != 1 || len(out[0].value) != 2*len(members)+1 || !json.Valid([]byte(out[0].value)) {
+		t.Fatalf("%d members, the first has %d bytes", len(out), len(out[0].value))
+	}
+	if n := testing.AllocsPerRun(1, func() { gather(members) }); n > 50 {
+		t.Errorf("%v allocations for %d values", n, len(members))
+	}
+}
+
 // FuzzSplitObject holds our one-pass walk against the library's reading: of an
 // object that the library finds valid, each member's name and value must come
 // out the same, and no text at all may make it panic.

@@ -114,7 +114,7 @@ func New(o Options, apps ...App) *Pipeline {
 	p := &Pipeline{
 		once: o.Once, key: o.Key, publisher: o.Publisher, keeper: o.Keeper,
 		maxSignedAge: o.MaxSignedAge, ambiguous: o.AllowAmbiguous, now: o.Now,
-		storeBy: batch.NewDeadline(storeTimeout, errStoreTimeout),
+		storeBy: batch.NewDeadline(storeTimeout-batch.Together, errStoreTimeout),
 	}
 	if p.now == nil {
 		p.now = time.Now
@@ -166,12 +166,11 @@ type Result struct {
 	Store       time.Duration // claim, publish, commit
 }
 
-// storeTimeout bounds claim and publish together, at 2.3 s with what shared deadlines
-// add (batch.Deadline); a commit to a Redis that hangs adds the time of one call
-// (0.5 s). Alipay's own timeout is not documented; its
+// storeTimeout bounds claim and publish together; a commit to a Redis that hangs adds
+// the time of one call (0.55 s). Alipay's own timeout is not documented; its
 // sibling protocol has 3 s (PROTOCOL.md 1.3), so an answer later than that may
 // find nobody.
-const storeTimeout = 2250 * time.Millisecond
+const storeTimeout = 2300 * time.Millisecond
 
 var errStoreTimeout = fmt.Errorf("not stored within %v", storeTimeout)
 

@@ -105,7 +105,7 @@ func (c *conn) serve() {
 // next waits for a request that is whole. A connection that is partial has ended.
 func (c *conn) next() (*http.Request, kind) {
 	c.atWork.Store(false)
-	c.request.body = Body{} // a connection may be silent for long
+	c.request.forget() // the connection may be silent for long
 	if c.answered {
 		c.readWithin(c.server.idle)
 	} else if c.server.head > 0 {

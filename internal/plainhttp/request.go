@@ -88,7 +88,8 @@ func parse(base *http.Request, made *parts, b []byte) (*http.Request, kind) {
 	}
 	head, body := string(b[:end+2]), b[end+4:]
 	line, fields, _ := strings.Cut(head, "\r\n")
-	made.Request, made.url, made.body = *base, url.URL{}, Body{}
+	made.forget()
+	made.Request = *base
 	r := &made.Request
 	if !made.setTarget(line) || !made.setFields(fields) {
 		return nil, foreign
@@ -112,6 +113,13 @@ type parts struct {
 	body   Body
 	fields http.Header
 	values [12]string // of the fields of most heads
+}
+
+// forget lets go of what a request said.
+func (r *parts) forget() {
+	r.Request, r.url, r.body = http.Request{}, url.URL{}, Body{}
+	clear(r.fields)
+	clear(r.values[:])
 }
 
 // setTarget reads the first line.
@@ -138,7 +146,6 @@ func (r *parts) setFields(fields string) bool {
 	if r.fields == nil {
 		r.fields = make(http.Header, n)
 	}
-	clear(r.fields)
 	r.Header = r.fields
 	values := r.values[:]
 	if n > len(values) {

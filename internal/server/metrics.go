@@ -185,14 +185,17 @@ func (m *Metrics) observe(r ingest.Result, took time.Duration) {
 	}
 }
 
-// row finds the numbers of a set of labels. There are as many rows as series, or some
-// more.
+// row finds the numbers of a set of labels. Their number is bounded as that of the
+// series is: by outcomes, and by configured apps with their keys, rules and kinds.
 func (m *Metrics) row(of labels) *row {
 	if r := (*m.rows.Load())[of]; r != nil {
 		return r
 	}
 	m.growing.Lock()
 	defer m.growing.Unlock()
+	if r := (*m.rows.Load())[of]; r != nil {
+		return r // somebody was quicker
+	}
 	r := &row{
 		notifications: m.notifications.WithLabelValues(string(of.outcome), of.app),
 		seconds:       m.seconds.WithLabelValues(string(of.outcome)),

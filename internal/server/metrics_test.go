@@ -85,6 +85,49 @@ func TestMetricsOfOneEvent(t *testing.T) {
 	}
 }
 
+// The numbers of a result are found together, by all of its labels: results that differ
+// in one of them are not counted as each other.
+func TestMetricsOfResultsThatDifferInOneLabel(t *testing.T) {
+	t.Parallel()
+	kinds := events.Kinds()
+	first := ingest.Result{
+		Outcome: ingest.Accepted, AppID: "2021000000000001", Kind: kinds[0].Name,
+		Match: verify.Match{KeyID: "0011223344556677", Rule: verify.Rule{SignType: verify.KeepSignType}},
+	}
+	outcome, app, kind, key, rule, unproved := first, first, first, first, first, first
+	outcome.Outcome = ingest.Duplicate
+	app.AppID = "2021000000000002"
+	kind.Kind = kinds[1].Name
+	key.Match.KeyID = "8899aabbccddeeff"
+	rule.Match.Rule.DropEmpty = true
+	unproved.Match = verify.Match{}
+	i := &ingester{}
+	f := newFixture(t, i)
+	for range 2 { // by the row that was made, too
+		for _, r := range []ingest.Result{first, outcome, app, kind, key, rule, unproved} {
+			i.answer = answering(r).answer
+			f.do(post(path, "a=b"))
+		}
+	}
+	got := f.series()
+	for name, want := range map[string]float64{
+		`alipay_notify_notifications_total{app_id="2021000000000001",outcome="accepted"}`:                                    10,
+		`alipay_notify_notifications_total{app_id="2021000000000001",outcome="duplicate"}`:                                   2,
+		`alipay_notify_notifications_total{app_id="2021000000000002",outcome="accepted"}`:                                    2,
+		`alipay_notify_request_seconds_count{outcome="duplicate"}`:                                                           2,
+		`alipay_notify_verified_total{app_id="2021000000000001",key_id="0011223344556677",rule="keep-sign-type,keep-empty"}`: 6,
+		`alipay_notify_verified_total{app_id="2021000000000001",key_id="0011223344556677",rule="keep-sign-type,drop-empty"}`: 2,
+		`alipay_notify_verified_total{app_id="2021000000000001",key_id="8899aabbccddeeff",rule="keep-sign-type,keep-empty"}`: 2,
+		`alipay_notify_verified_total{app_id="2021000000000002",key_id="0011223344556677",rule="keep-sign-type,keep-empty"}`: 2,
+		`alipay_notify_events_total{kind="` + kinds[0].Name + `"}`:                                                           10,
+		`alipay_notify_events_total{kind="` + kinds[1].Name + `"}`:                                                           2,
+	} {
+		if v, there := got[name]; !there || v != want {
+			t.Errorf("%s = %v (there: %v), want %v", name, v, there, want)
+		}
+	}
+}
+
 // What a stranger chooses becomes no label: the numbers of a receiver that is
 // scanned day and night stay as many as they were.
 func TestMetricsAreBounded(t *testing.T) {
