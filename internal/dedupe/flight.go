@@ -201,9 +201,11 @@ func (f *flights) fly(calls []*passenger) {
 	ctx, cancel := context.WithTimeoutCause(context.Background(), f.timeout, f.late)
 	defer cancel()
 	f.carry(ctx, aboard)
+	limit, _ := ctx.Deadline()
+	late := !time.Now().Before(limit) // ctx itself may learn of it a moment later
 	for _, p := range aboard {
-		if p.err != nil && ctx.Err() != nil && !refused(p.err) {
-			p.err = fmt.Errorf("%w: %w", f.late, p.err) // the client says only that a deadline is exceeded
+		if late && p.err != nil && !refused(p.err) {
+			p.err = fmt.Errorf("%w: %w", f.late, p.err) // the client says only that something timed out
 		}
 		p.arrive()
 	}
