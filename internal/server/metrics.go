@@ -116,13 +116,13 @@ func NewMetrics(version string, ready func() bool) *Metrics {
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	)
+	m.rows.Store(&map[labels]*row{})
 	m.begin()
 	return m
 }
 
 // begin makes the counters of what is known here, as Foresee does.
 func (m *Metrics) begin() {
-	m.rows.Store(&map[labels]*row{})
 	for _, o := range ingest.Outcomes() {
 		m.seconds.WithLabelValues(string(o))
 	}
@@ -185,8 +185,8 @@ func (m *Metrics) observe(r ingest.Result, took time.Duration) {
 	}
 }
 
-// row finds the numbers of a set of labels. Their number is bounded as that of the
-// series is: by outcomes, and by configured apps with their keys, rules and kinds.
+// row finds the numbers of a set of labels. The rows are bounded as the series are:
+// by the outcomes, and by configured apps with the keys, rules and kinds that came.
 func (m *Metrics) row(of labels) *row {
 	if r := (*m.rows.Load())[of]; r != nil {
 		return r

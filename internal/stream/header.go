@@ -13,6 +13,9 @@ type header struct {
 	other  bool // they are not those of the map
 }
 
+// begin begins the header of the next message.
+func (h *header) begin() { h.n = 0 }
+
 func (h *header) add(name, value string) {
 	if h.n == len(h.values) {
 		h.values = append(h.values, make([]string, 1))

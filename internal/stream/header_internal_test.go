@@ -14,7 +14,7 @@ func TestHeaderIsOfOneMessage(t *testing.T) {
 	var h header
 	for i, names := range []string{"abc", "abc", "ab", "abd", "dba", "", "a", "a", "abcdefgh", "bcdefgh", "abc", "ab", "abc"} {
 		want := make(nats.Header)
-		h.n = 0
+		h.begin()
 		for _, name := range names {
 			value := string(name) + string(rune('0'+i))
 			want[string(name)] = []string{value}

@@ -127,7 +127,7 @@ func (i *inbox) send(batch []*sending) {
 // write hands one event to the connection.
 func (i *inbox) write(s *sending) {
 	i.msg.Subject, i.msg.Data, i.msg.Reply = s.event.Subject, s.event.Data, i.prefix+strconv.FormatUint(s.token, 36)
-	i.header.n = 0
+	i.header.begin()
 	err := s.event.EachHeader(i.header.add)
 	if err == nil {
 		i.msg.Header = i.header.all()

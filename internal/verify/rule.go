@@ -69,6 +69,7 @@ func ParseRules(s string, allowed []SignType) ([]Rule, error) {
 // here stands for both, so that a proof names a rule in one way only.
 func (f Form) Rules(allowed []SignType) []Rule { return f.appendRules(nil, allowed) }
 
+// appendRules is Rules in the room of a slice that is empty.
 func (f Form) appendRules(rules []Rule, allowed []SignType) []Rule {
 	_, hasType := f.Lookup("sign_type")
 	modes := append(make([]Rule, 0, 4), Rule{SignType: KeepSignType})
