@@ -72,6 +72,9 @@ func serve(ctx context.Context, file string, environ []string, stderr io.Writer)
 	if err != nil {
 		return err
 	}
+	if err := scheduleBatch(); err != nil {
+		log.Info().Err(err).Msg("the kernel schedules the receiver as it does by default; a notification costs somewhat more")
+	}
 	r := &receiver{cfg: cfg, log: log, failed: make(chan error, 2)}
 	if err := r.start(ctx, keys); err != nil {
 		if ctx.Err() != nil && errors.Is(err, context.Canceled) { // we were asked to stop: nothing has failed

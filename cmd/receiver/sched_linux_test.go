@@ -1,0 +1,88 @@
+package main
+
+import (
+	"os"
+	"runtime"
+	"strconv"
+	"sync"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// ownThread runs arrange on a thread that nobody else uses and that ends with the
+// test, and gives the thread's id.
+func ownThread(t *testing.T, arrange func(id int) error) int {
+	t.Helper()
+	id, failed, done := make(chan int), make(chan error, 1), make(chan struct{})
+	var ended sync.WaitGroup
+	ended.Go(func() {
+		runtime.LockOSThread() // and never unlocked: the thread ends with us
+		failed <- arrange(unix.Gettid())
+		id <- unix.Gettid()
+		<-done
+	})
+	t.Cleanup(func() {
+		close(done)
+		ended.Wait()
+	})
+	got := <-id
+	if err := <-failed; err != nil {
+		t.Fatalf("arrange a thread: %v", err)
+	}
+	return got
+}
+
+// scheduling is the policy and the niceness of each thread of the process.
+func scheduling(t *testing.T) map[int]unix.SchedAttr {
+	t.Helper()
+	threads, err := os.ReadDir("/proc/self/task")
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := make(map[int]unix.SchedAttr)
+	for _, thread := range threads {
+		id, err := strconv.Atoi(thread.Name())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if is, err := unix.SchedGetAttr(id, 0); err == nil { // else it has ended
+			found[id] = unix.SchedAttr{Policy: is.Policy, Nice: is.Nice}
+		}
+	}
+	return found
+}
+
+// Not parallel: it is about all threads of the process.
+func TestScheduleBatch(t *testing.T) {
+	ownThread(t, func(id int) error { return unix.Setpriority(unix.PRIO_PROCESS, id, 5) })
+	decided := ownThread(t, func(id int) error {
+		return unix.SchedSetAttr(id, &unix.SchedAttr{Policy: unix.SCHED_IDLE}, 0)
+	})
+	before := scheduling(t)
+	if err := scheduleBatch(); err != nil {
+		t.Fatal(err)
+	}
+	var later []int
+	for range 4 {
+		later = append(later, ownThread(t, func(int) error { return nil }))
+	}
+	after := scheduling(t)
+	for id, is := range after {
+		want := uint32(unix.SCHED_BATCH)
+		if id == decided {
+			want = unix.SCHED_IDLE
+		}
+		if is.Policy != want {
+			t.Errorf("thread %d has the policy %d, want %d", id, is.Policy, want)
+		}
+		if was, ok := before[id]; ok && was.Nice != is.Nice {
+			t.Errorf("thread %d was nice by %d and is by %d", id, was.Nice, is.Nice)
+		}
+	}
+	for _, id := range later {
+		if _, ok := after[id]; !ok {
+			t.Errorf("thread %d was not seen", id)
+		}
+	}
+}
