@@ -388,7 +388,7 @@ func stored(t *testing.T, n *alipaytest.Notification) events.Event {
 	if err != nil {
 		t.Fatal(err)
 	}
-	form, err := verify.ParseForm(body)
+	form, err := verify.ParseForm(string(body))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -396,7 +396,7 @@ func stored(t *testing.T, n *alipaytest.Notification) events.Event {
 	if err != nil {
 		t.Fatal(err)
 	}
-	e, err := events.NewEvent(parsed, events.Facts{Content: parsed.Content, Raw: body, ReceivedAt: time.Now()})
+	e, err := events.NewEvent(parsed, events.Facts{Content: parsed.Content, Raw: string(body), ReceivedAt: time.Now()})
 	if err != nil {
 		t.Fatal(err)
 	}

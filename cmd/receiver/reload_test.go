@@ -109,7 +109,7 @@ func (r *reloading) want(d time.Duration, keys []bool, said ...string) {
 	synctest.Wait()
 	for i, body := range r.bodies {
 		var res ingest.Result
-		_, err := r.receiver.pipeline.Decide(ingest.Request{Body: body, ReceivedAt: time.Now()}, &res)
+		_, err := r.receiver.pipeline.Decide(ingest.Request{Body: string(body), ReceivedAt: time.Now()}, &res)
 		if (err == nil) != keys[i] {
 			r.t.Errorf("key %d is in use: %t, want %t (%v)", i, err == nil, keys[i], err)
 		}

@@ -214,7 +214,7 @@ func testRedrive(t *testing.T, s *site, again jetstream.Consumer) {
 		t.Fatal(err)
 	}
 	original := s.stored(t, rows[0].EventSeq)
-	if sent.ID != original.ID || string(sent.Data) != string(original.Data) || string(sent.Raw) != string(original.Raw) || sent.Proof != original.Proof ||
+	if sent.ID != original.ID || string(sent.Data) != string(original.Data) || sent.Raw != original.Raw || sent.Proof != original.Proof ||
 		sent.ReplayReason() != "INC 42" || sent.Header[events.HeaderReplayOf][0] != fmt.Sprint(original.Sequence) ||
 		sent.Header[events.HeaderMessageID][0] != fmt.Sprintf("replay:%s:%d", sent.ReplayJob(), rows[0].Sequence) {
 		t.Errorf("%+v", sent)

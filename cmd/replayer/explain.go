@@ -169,7 +169,7 @@ func (o explainOptions) findEvent(cmd *cobra.Command, client *stream.Client, raw
 	if err := rawError(*found); err != nil {
 		return false, cli.Failedf("", "the event at %d: %w", found.Sequence, err)
 	}
-	in.Body, in.At = found.Raw, found.ReceivedAt
+	in.Body, in.At = []byte(found.Raw), found.ReceivedAt
 	in.PathApp = found.AppID // it is no field of every form, and agrees with it where it is
 	fmt.Fprintf(cmd.ErrOrStderr(), "replayer: the event at %d of %s, as it was received\n", found.Sequence, stream.Events)
 	return true, nil

@@ -152,7 +152,7 @@ func (s *site) receive(t *testing.T, typ string, opts alipaytest.Options, change
 		t.Fatal(err)
 	}
 	res := s.pipeline.Ingest(t.Context(), ingest.Request{
-		Body: body, Arrival: events.Arrival{ContentType: n.ContentType()}, ReceivedAt: time.Now(),
+		Body: string(body), Arrival: events.Arrival{ContentType: n.ContentType()}, ReceivedAt: time.Now(),
 	})
 	if res.Outcome != ingest.Accepted {
 		t.Fatalf("%s: %s: %v", typ, res.Outcome, res.Err)

@@ -83,7 +83,7 @@ func (r *refusing) refuse(t *testing.T, n *alipaytest.Notification, signed time.
 func (r *refusing) refuseBody(t *testing.T, body []byte, contentType string) []byte {
 	t.Helper()
 	res := r.pipeline.Ingest(t.Context(), ingest.Request{
-		Body: body, Arrival: events.Arrival{ContentType: contentType}, Source: "192.0.2.7", ReceivedAt: receivedAt,
+		Body: string(body), Arrival: events.Arrival{ContentType: contentType}, Source: "192.0.2.7", ReceivedAt: receivedAt,
 	})
 	if res.Outcome.Acknowledged() {
 		t.Fatalf("it was %s", res.Outcome)

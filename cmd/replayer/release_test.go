@@ -169,7 +169,7 @@ func TestReleaseOfWhatIsStored(t *testing.T) {
 	r := newRefusing(t, s, wrongKey(t))
 	n := s.app.Notification(t, "voucher.created", alipaytest.Options{NotifyID: "n-1"})
 	body := r.refuse(t, n, time.Now())
-	if res := s.pipeline.Ingest(t.Context(), ingest.Request{Body: body, ReceivedAt: time.Now()}); res.Outcome != ingest.Accepted {
+	if res := s.pipeline.Ingest(t.Context(), ingest.Request{Body: string(body), ReceivedAt: time.Now()}); res.Outcome != ingest.Accepted {
 		t.Fatal(res.Outcome)
 	}
 	got := s.run(t, "rejects", "release", "--execute", "--reason", "r", "-o", "ndjson").want(t, "release", 0, "0 released, 1 stored before, 0 failed")
@@ -298,7 +298,7 @@ func TestReleaseAsksRedis(t *testing.T) {
 func (s *site) fingerprint(t *testing.T, body []byte) string {
 	t.Helper()
 	var res ingest.Result
-	e, err := s.pipeline.Decide(ingest.Request{Body: body, ReceivedAt: time.Now()}, &res)
+	e, err := s.pipeline.Decide(ingest.Request{Body: string(body), ReceivedAt: time.Now()}, &res)
 	if err != nil {
 		t.Fatal(err)
 	}

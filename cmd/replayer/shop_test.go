@@ -87,7 +87,7 @@ func (r *receiving) Deliver(ctx context.Context, n *alipaytest.Notification, _ a
 	if err != nil {
 		return alipaytest.Result{}, err
 	}
-	res := r.site.pipeline.Ingest(ctx, ingest.Request{Body: body, Arrival: events.Arrival{ContentType: n.ContentType()}, ReceivedAt: time.Now()})
+	res := r.site.pipeline.Ingest(ctx, ingest.Request{Body: string(body), Arrival: events.Arrival{ContentType: n.ContentType()}, ReceivedAt: time.Now()})
 	out := alipaytest.Result{Attempts: []alipaytest.Attempt{{Status: 503, Body: "fail"}}}
 	if res.Outcome.Acknowledged() {
 		out.Outcome, out.Attempts = alipaytest.Acknowledged, []alipaytest.Attempt{{Status: 200, Body: "success"}}

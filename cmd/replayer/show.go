@@ -231,7 +231,7 @@ func showRaw(cmd *cobra.Command, client *stream.Client, s replay.Selection) erro
 	if err := rawError(first); err != nil {
 		return cli.Failedf(fmt.Sprintf("replayer show --seq %d", first.Sequence), "the request of the event at %d: %w", first.Sequence, err)
 	}
-	return writeAll(cmd.OutOrStdout(), first.Raw)
+	return writeAll(cmd.OutOrStdout(), []byte(first.Raw))
 }
 
 // rawError says why there is no request to be had from an event.

@@ -32,7 +32,7 @@ type Event struct {
 	DecodeError string // why a known kind could not be typed
 	Fingerprint string // hex SHA-256 of what makes two deliveries the same
 	Proof       string // which key and rule proved it
-	Raw         []byte // the request body, byte for byte
+	Raw         string // the request body, byte for byte
 	Data        []byte // UTF-8 JSON
 }
 
@@ -41,7 +41,7 @@ type Facts struct {
 	Content    string    // biz_content after decryption, in the declared charset
 	Signed     string    // the signing string that fitted; names a notification that has no id
 	Proof      string    // value of the Alipay-Proof header
-	Raw        []byte    // the request body; kept, not copied
+	Raw        string    // the request body
 	ReceivedAt time.Time // when the request came
 }
 

@@ -127,7 +127,7 @@ func form(t testing.TB, f alipaytest.Form) verify.Form {
 	return out
 }
 
-func parseForm(f alipaytest.Form) (verify.Form, error) { return verify.ParseForm(f.Encode()) }
+func parseForm(f alipaytest.Form) (verify.Form, error) { return verify.ParseForm(string(f.Encode())) }
 
 func parse(t testing.TB, f alipaytest.Form) events.Notification {
 	t.Helper()
@@ -152,7 +152,7 @@ func tryEvent(t testing.TB, f alipaytest.Form) (events.Event, error) {
 	t.Helper()
 	n := parse(t, f)
 	return events.NewEvent(n, events.Facts{
-		Content: n.Content, Proof: "key=k1; rule=keep-sign-type,keep-empty", Raw: f.Encode(), ReceivedAt: receivedAt,
+		Content: n.Content, Proof: "key=k1; rule=keep-sign-type,keep-empty", Raw: string(f.Encode()), ReceivedAt: receivedAt,
 	})
 }
 

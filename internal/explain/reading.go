@@ -33,7 +33,7 @@ type reading struct {
 // read checks a body as it came.
 func read(in *Input, body []byte) *reading {
 	r := &reading{in: in}
-	r.form, r.formErr = verify.ParseForm(body)
+	r.form, r.formErr = verify.ParseForm(string(body))
 	r.checkTransport()
 	r.checkForm(wireFields(body))
 	r.checkEnvelope()

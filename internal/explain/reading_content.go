@@ -57,7 +57,7 @@ func (r *reading) explainDecryption(tried int) {
 const maxAESApps = 16
 
 func (r *reading) checkContent() {
-	event, err := events.NewEvent(r.note, events.Facts{Content: r.content, ReceivedAt: r.in.At, Raw: r.in.Body})
+	event, err := events.NewEvent(r.note, events.Facts{Content: r.content, ReceivedAt: r.in.At, Raw: string(r.in.Body)})
 	if err != nil {
 		r.step("content", Fail, "%v", err)
 		r.step("typing", Skip, "the content is not whole")

@@ -147,7 +147,7 @@ func (s *search) run(fields []verify.Field) *hit {
 func (s *search) starts(fields []verify.Field) []attempt {
 	starts := []attempt{{fields: fields, size: sizeOf(fields)}}
 	kept := 0
-	if _, err := verify.ParseForm(s.in.Body); errors.Is(err, verify.ErrEncoding) {
+	if _, err := verify.ParseForm(string(s.in.Body)); errors.Is(err, verify.ErrEncoding) {
 		starts[0].steps = []step{{cause: &barePercent}}
 	}
 	for i := range bodyHypotheses {

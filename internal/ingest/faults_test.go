@@ -283,7 +283,7 @@ func TestIngestSenderGone(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	body := h.form(h.notification("card.open_result", alipaytest.Options{})).Encode()
-	res := h.pipeline.Ingest(ctx, ingest.Request{Body: body, ReceivedAt: h.now})
+	res := h.pipeline.Ingest(ctx, ingest.Request{Body: string(body), ReceivedAt: h.now})
 	h.want(res, ingest.Accepted, "")
 	if len(h.stream.events()) != 1 {
 		t.Errorf("%d events", len(h.stream.events()))

@@ -141,7 +141,7 @@ func (h *harness) ingest(body []byte) ingest.Result {
 
 func (h *harness) ingestAt(body []byte, a events.Arrival) ingest.Result {
 	h.Helper()
-	res := h.pipeline.Ingest(context.Background(), ingest.Request{Body: body, Arrival: a, ReceivedAt: h.now})
+	res := h.pipeline.Ingest(context.Background(), ingest.Request{Body: string(body), Arrival: a, ReceivedAt: h.now})
 	if !slices.Contains(ingest.Outcomes(), res.Outcome) {
 		h.Errorf("the outcome %q is not in the set", res.Outcome)
 	}

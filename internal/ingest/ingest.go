@@ -135,9 +135,9 @@ func (p *Pipeline) SetApps(apps ...App) {
 	p.apps.Store(&m)
 }
 
-// Request is what came in. Body is kept by the event and must not be reused.
+// Request is what came in.
 type Request struct {
-	Body       []byte
+	Body       string
 	Arrival    events.Arrival
 	Source     string // address that it came from, for the record
 	ReceivedAt time.Time

@@ -70,7 +70,7 @@ func TestIngestEveryType(t *testing.T) {
 				t.Errorf("result %+v", res)
 			}
 			e := h.stream.events()[0]
-			if e.ID != n.ID() || e.Kind != typ.Type || e.Type != typ.Wire || string(e.Raw) != string(body) || !e.ReceivedAt.Equal(h.now) {
+			if e.ID != n.ID() || e.Kind != typ.Type || e.Type != typ.Wire || e.Raw != string(body) || !e.ReceivedAt.Equal(h.now) {
 				t.Errorf("event %+v", e)
 			}
 			h.now = h.now.Add(2 * time.Minute)
@@ -98,7 +98,7 @@ func TestIngestConcurrently(t *testing.T) {
 			for i := range many {
 				wg.Go(func() {
 					<-start
-					results[i] = h.pipeline.Ingest(context.Background(), ingest.Request{Body: body, ReceivedAt: h.now})
+					results[i] = h.pipeline.Ingest(context.Background(), ingest.Request{Body: string(body), ReceivedAt: h.now})
 				})
 			}
 			close(start)
@@ -142,7 +142,7 @@ func TestSetApps(t *testing.T) {
 	})
 	for _, body := range forms {
 		requests.Go(func() {
-			res := h.pipeline.Ingest(context.Background(), ingest.Request{Body: body, ReceivedAt: h.now})
+			res := h.pipeline.Ingest(context.Background(), ingest.Request{Body: string(body), ReceivedAt: h.now})
 			if res.Outcome != ingest.Accepted && (res.Outcome != refused || res.Reason != "unknown_app") {
 				t.Errorf("outcome %s %q (%v)", res.Outcome, res.Reason, res.Err)
 			}

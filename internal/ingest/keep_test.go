@@ -118,7 +118,7 @@ func TestIngestKeeps(t *testing.T) {
 			ctx, cancel := context.WithCancel(t.Context())
 			cancel()
 			res := h.pipeline.Ingest(ctx, ingest.Request{
-				Body: body, Source: "192.0.2.7", ReceivedAt: h.now, Arrival: events.Arrival{ContentType: "text/" + marker},
+				Body: string(body), Source: "192.0.2.7", ReceivedAt: h.now, Arrival: events.Arrival{ContentType: "text/" + marker},
 			})
 			if res.Reason != tt.reason || res.Quarantined != (tt.where == quarantine) {
 				t.Errorf("outcome %s %q (%v), quarantined %v", res.Outcome, res.Reason, res.Err, res.Quarantined)
@@ -150,7 +150,7 @@ func TestRefuseKeeps(t *testing.T) {
 	h.pipeline = ingest.New(ingest.Options{Once: h.once, Publisher: h.stream, Keeper: keeper}, h.app)
 	for path, appID := range map[string]string{"": "", h.app.ID: h.app.ID, "1": ""} {
 		keeper.rejected = nil
-		res := h.pipeline.Refuse(t.Context(), ingest.Request{Body: []byte("{}"), Arrival: events.Arrival{PathApp: path}},
+		res := h.pipeline.Refuse(t.Context(), ingest.Request{Body: "{}", Arrival: events.Arrival{PathApp: path}},
 			fault.Errorf(fault.Malformed, "content_type", "the Content-Type is not a form's"))
 		h.want(res, malformed, "content_type")
 		if len(keeper.rejected) != 1 || keeper.rejected[0].AppID != appID || res.AppID != appID || string(keeper.rejected[0].Body) != "{}" {

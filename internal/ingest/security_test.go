@@ -218,7 +218,7 @@ func TestIngestMergedAndSplit(t *testing.T) {
 		{"two amounts", "merged_field", merge(trade, "total_amount", "trade_no")},
 	}
 	for _, tt := range tests {
-		form, err := verify.ParseForm(tt.form.Encode())
+		form, err := verify.ParseForm(string(tt.form.Encode()))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -86,7 +86,8 @@ func parse(base *http.Request, made *parts, b []byte) (*http.Request, kind) {
 	if end < 0 {
 		return nil, partial
 	}
-	head, body := string(b[:end+2]), b[end+4:]
+	text := string(b) // in one piece, which everything below is a part of
+	head, body := text[:end+2], text[end+4:]
 	line, fields, _ := strings.Cut(head, "\r\n")
 	made.forget()
 	made.Request = *base
@@ -100,7 +101,7 @@ func parse(base *http.Request, made *parts, b []byte) (*http.Request, kind) {
 	case r.ContentLength > int64(len(body)):
 		return nil, partial
 	}
-	made.body.whole = bytes.Clone(body)
+	made.body.whole = body
 	r.Body = &made.body
 	return r, whole
 }
@@ -196,12 +197,12 @@ func (r *parts) setField(name, value string) (plain bool) {
 
 // Body is the body of a plain request: all of it is here.
 type Body struct {
-	whole []byte
+	whole string
 	read  int
 }
 
-// Bytes gives the whole body. It is the caller's: nobody else has it, or changes it.
-func (b *Body) Bytes() []byte { return b.whole }
+// Whole gives the whole body.
+func (b *Body) Whole() string { return b.whole }
 
 // Read never waits.
 func (b *Body) Read(p []byte) (int, error) {

@@ -193,7 +193,7 @@ func sameAsNetHTTP(t *testing.T, b []byte, got *http.Request) {
 	if !ok {
 		t.Fatalf("body is a %T", got.Body)
 	}
-	if diff := cmp.Diff(string(body), string(whole.Bytes())); diff != "" {
+	if diff := cmp.Diff(string(body), whole.Whole()); diff != "" {
 		t.Errorf("body (-net/http +here):\n%s", diff)
 	}
 	if diff := cmp.Diff(want, got, cmpopts.IgnoreFields(http.Request{}, "Body"), cmpopts.IgnoreUnexported(http.Request{})); diff != "" {

@@ -37,7 +37,7 @@ import (
 // handler is done, so Write never fails and there are neither informational answers
 // nor a Flusher, nor anything in an [http.ResponseController]. Content-Length, Date and
 // framing are this package's; names of fields are letters, digits, dashes and
-// underscores. The request (not the bytes of its body), its header, that of the answer and
+// underscores. The request (not its text), its header, that of the answer and
 // what was written are used again once the handler is done.
 type Server struct {
 	rest *http.Server

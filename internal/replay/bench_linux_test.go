@@ -249,7 +249,7 @@ func benchTemplates(b *testing.B, app *alipaytest.App) []*nats.Msg {
 			if err != nil {
 				b.Fatal(err)
 			}
-			if res := pipeline.Ingest(b.Context(), ingest.Request{Body: body, ReceivedAt: time.Now()}); res.Outcome != ingest.Accepted {
+			if res := pipeline.Ingest(b.Context(), ingest.Request{Body: string(body), ReceivedAt: time.Now()}); res.Outcome != ingest.Accepted {
 				b.Fatal(res.Err)
 			}
 			e := kept.events[len(kept.events)-1]

@@ -46,7 +46,7 @@ func (f *keptFake) Remove(ctx context.Context, sequence uint64) error {
 	if f.remove != nil {
 		return f.remove
 	}
-	form, err := verify.ParseForm(f.messages[sequence].Data)
+	form, err := verify.ParseForm(string(f.messages[sequence].Data))
 	if err != nil || f.archive.stored[form.Get("notify_id")] == 0 {
 		f.Errorf("%d is removed, and its event is not stored", sequence)
 	}

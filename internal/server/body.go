@@ -27,14 +27,14 @@ func firstBuffer(announced int64, limit int) int {
 
 // readBody reads the whole body within the limits of size and time. On an
 // error the connection is not used again.
-func (s *Server) readBody(w http.ResponseWriter, r *http.Request, source string) ([]byte, error) {
+func (s *Server) readBody(w http.ResponseWriter, r *http.Request, source string) (string, error) {
 	limit := s.options.MaxBody
 	if r.ContentLength > int64(limit) {
 		w.Header().Set("Connection", "close")
-		return nil, tooLarge(limit)
+		return "", tooLarge(limit)
 	}
 	if b, ok := r.Body.(*plainhttp.Body); ok {
-		return b.Bytes(), nil // it came with its head
+		return b.Whole(), nil // it came with its head
 	}
 	s.options.Metrics.notPlain.Inc()
 	// Most bodies are here already. A deadline is set when one turns out slow; until
@@ -48,7 +48,8 @@ func (s *Server) readBody(w http.ResponseWriter, r *http.Request, source string)
 		}
 		control.SetReadDeadline(end) //nolint:errcheck,gosec // see above
 	})
-	body, err := readAll(r.Body, firstBuffer(r.ContentLength, limit), limit+1)
+	read, err := readAll(r.Body, firstBuffer(r.ContentLength, limit), limit+1)
+	body := string(read)
 	slow, cut := watch.stop()
 	if err == nil && len(body) <= limit {
 		if slow {
@@ -59,7 +60,7 @@ func (s *Server) readBody(w http.ResponseWriter, r *http.Request, source string)
 	w.Header().Set("Connection", "close")
 	switch {
 	case err == nil:
-		return nil, tooLarge(limit)
+		return "", tooLarge(limit)
 	case cut:
 		return body, fault.Errorf(fault.Overloaded, "slow_bodies", "too many slow bodies at once")
 	case errors.Is(err, os.ErrDeadlineExceeded):

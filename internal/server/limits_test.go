@@ -236,7 +236,7 @@ func TestPipelined(t *testing.T) {
 				}
 			}
 			for _, req := range f.ingester.requests() {
-				if string(req.Body) == "smuggled" {
+				if req.Body == "smuggled" {
 					t.Error("a request was read out of the middle of another")
 				}
 			}

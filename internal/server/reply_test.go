@@ -151,7 +151,7 @@ func TestPaths(t *testing.T) {
 			}
 			continue
 		}
-		if seen[0].Arrival.PathApp != tt.pathApp || string(seen[0].Body) != "a=b" {
+		if seen[0].Arrival.PathApp != tt.pathApp || seen[0].Body != "a=b" {
 			t.Errorf("%s: app %q and body %q, want %q and the body alone", tt.target, seen[0].Arrival.PathApp, seen[0].Body, tt.pathApp)
 		}
 	}
@@ -217,7 +217,7 @@ func TestBodyBytes(t *testing.T) {
 	for _, body := range []string{"", "&", "a=%zz&a=1", "\x00\xff\r\n", strings.Repeat("x", maxBody)} {
 		f := newFixture(t, &ingester{})
 		f.want(f.do(post(path, body)), 200, "success")
-		if got := string(f.ingester.requests()[0].Body); got != body {
+		if got := f.ingester.requests()[0].Body; got != body {
 			t.Errorf("%d bytes came as %d others", len(body), len(got))
 		}
 	}

@@ -153,7 +153,7 @@ func event(n int) events.Event {
 		Time:        time.Date(2024, 1, 1, 8, 0, 0, 0, time.UTC),
 		ReceivedAt:  time.Date(2024, 1, 1, 8, 0, 1, 250e6, time.UTC),
 		Fingerprint: strings.Repeat("ab", 32), Proof: "key=k1; rule=keep-sign-type,keep-empty",
-		Raw:  []byte("notify_id=" + id + "&biz_content=%7B%7D"),
+		Raw:  "notify_id=" + id + "&biz_content=%7B%7D",
 		Data: fmt.Appendf(nil, `{"activity_id":%q}`, key),
 	}
 }

@@ -347,8 +347,9 @@ func TestPublishTooLarge(t *testing.T) {
 	expect(t, p, large, fault.TooLarge, atOnce)
 
 	random := event(2)
-	random.Raw = make([]byte, 80_000)
-	rand.NewChaCha8([32]byte{}).Read(random.Raw) //nolint:errcheck // it never fails
+	raw := make([]byte, 80_000)
+	rand.NewChaCha8([32]byte{}).Read(raw) //nolint:errcheck // it never fails
+	random.Raw = string(raw)
 	if err := expect(t, p, random, fault.TooLarge, atOnce); fault.ReasonOf(err) != "raw_too_large" {
 		t.Errorf("a request that fits no header: %v", err)
 	}

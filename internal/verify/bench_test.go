@@ -104,7 +104,7 @@ func forge(b *testing.B, form verify.Form, more ...verify.Field) verify.Form {
 }
 
 func BenchmarkParseForm(b *testing.B) {
-	body := benchBody(b, testKeys(b)[0], alipaytest.KeepSignType)
+	body := string(benchBody(b, testKeys(b)[0], alipaytest.KeepSignType))
 	b.SetBytes(int64(len(body)))
 	b.ReportAllocs()
 	for b.Loop() {

@@ -1,7 +1,6 @@
 package verify
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"iter"
@@ -41,7 +40,7 @@ type Form struct {
 // only come of merging fields under the signature of the genuine form
 // ("charset=GBK&encrypt_type" as one name), which would hide the first from
 // every check of its value.
-func ParseForm(body []byte) (Form, error) {
+func ParseForm(body string) (Form, error) {
 	type span struct{ name, value, end int }
 	var spans [32]span
 	pairs := spans[:0]
@@ -52,10 +51,10 @@ func ParseForm(body []byte) (Form, error) {
 	decoded.Grow(len(body)) // decoding never makes it longer
 	for rest := body; len(rest) > 0; {
 		pair := rest
-		if i := bytes.IndexByte(rest, '&'); i >= 0 {
+		if i := strings.IndexByte(rest, '&'); i >= 0 {
 			pair, rest = rest[:i], rest[i+1:]
 		} else {
-			rest = nil
+			rest = ""
 		}
 		if len(pair) == 0 {
 			continue
@@ -63,8 +62,8 @@ func ParseForm(body []byte) (Form, error) {
 		if len(pairs) == MaxFields {
 			return Form{}, ErrTooManyFields
 		}
-		name, value := pair, []byte(nil)
-		if i := bytes.IndexByte(pair, '='); i >= 0 {
+		name, value := pair, ""
+		if i := strings.IndexByte(pair, '='); i >= 0 {
 			name, value = pair[:i], pair[i+1:]
 		}
 		s := span{name: decoded.Len()}
@@ -145,14 +144,14 @@ func (f Form) All() iter.Seq2[string, string] {
 func (f Form) Len() int { return len(f.fields) }
 
 // writeDecoded decodes src. It is false at a broken escape.
-func writeDecoded(to *strings.Builder, src []byte) bool {
+func writeDecoded(to *strings.Builder, src string) bool {
 	from := 0 // of what is not written yet, and is as it is
 	for i := 0; i < len(src); i++ {
 		c := src[i]
 		if c != '%' && c != '+' {
 			continue
 		}
-		to.Write(src[from:i])
+		to.WriteString(src[from:i])
 		if from = i + 1; c == '+' {
 			to.WriteByte(' ')
 			continue
@@ -168,7 +167,7 @@ func writeDecoded(to *strings.Builder, src []byte) bool {
 		i += 2
 		from = i + 1
 	}
-	to.Write(src[from:])
+	to.WriteString(src[from:])
 	return true
 }
 

@@ -82,7 +82,7 @@ var (
 // parse reads a body that must be a form.
 func parse(tb testing.TB, body []byte) verify.Form {
 	tb.Helper()
-	form, err := verify.ParseForm(body)
+	form, err := verify.ParseForm(string(body))
 	if err != nil {
 		tb.Fatalf("%v: %q", err, body)
 	}

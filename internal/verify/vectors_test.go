@@ -72,7 +72,7 @@ func verifyVector(t *testing.T, header map[string]string, body []byte) (verify.M
 	if err != nil {
 		t.Fatal(err)
 	}
-	form, err := verify.ParseForm(body)
+	form, err := verify.ParseForm(string(body))
 	if err != nil {
 		return verify.Match{}, err
 	}

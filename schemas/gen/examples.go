@@ -96,7 +96,7 @@ func (a *author) event(n *alipaytest.Notification, rewrite func([]byte) []byte) 
 		body = rewrite(body)
 	}
 	return a.pipeline(received).Decide(ingest.Request{
-		Body: body, Arrival: events.Arrival{ContentType: n.ContentType()}, ReceivedAt: received,
+		Body: string(body), Arrival: events.Arrival{ContentType: n.ContentType()}, ReceivedAt: received,
 	}, new(ingest.Result))
 }
 
@@ -188,7 +188,7 @@ func (a *author) refused() (map[string]example, error) {
 func (a *author) refuse(body []byte, contentType string, at time.Time, name, summary string) (example, error) {
 	a.kept = nil
 	a.pipeline(at).Ingest(context.Background(), ingest.Request{
-		Body: body, Arrival: events.Arrival{ContentType: contentType}, Source: "203.0.113.7", ReceivedAt: at,
+		Body: string(body), Arrival: events.Arrival{ContentType: contentType}, Source: "203.0.113.7", ReceivedAt: at,
 	})
 	if a.kept == nil {
 		return example{}, errors.New("the example of a refused request was not refused")
