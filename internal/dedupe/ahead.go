@@ -6,9 +6,9 @@ import "alipay-notify/internal/fault"
 // another goroutine, and with thirty others.
 type Ahead = interface {
 	// Begin does not block. It is called once the claim is held, from any goroutine.
-	Begin()
-	// Done is closed when there is nothing left to wait for.
-	Done() <-chan struct{}
+	// done, which has room for it, is sent one value when there is nothing left to wait
+	// for, and is not known here any more then.
+	Begin(done chan struct{})
 }
 
 // afterClaim is the moment when the claim is held and nothing is under way. A crash

@@ -13,27 +13,23 @@ import (
 // work is something that can begin ahead, and ends when it is told to.
 type work struct {
 	begun atomic.Int32
-	done  chan struct{}
 }
 
-func newWork() *work { return &work{done: make(chan struct{})} }
-
-func (w *work) Begin()                { w.begun.Add(1) }
-func (w *work) Done() <-chan struct{} { return w.done }
+func (w *work) Begin(chan struct{}) { w.begun.Add(1) }
 
 // ended is work that is done as soon as it begins.
 type ended struct{ *work }
 
-func (w ended) Begin() {
-	w.work.Begin()
-	close(w.done)
+func (w ended) Begin(done chan struct{}) {
+	w.work.Begin(done)
+	done <- struct{}{}
 }
 
 // TestAhead: what waits for a claim begins with it, once, and fn follows.
 func TestAhead(t *testing.T) {
 	t.Parallel()
 	g := newRig(t, dedupe.Publish, false)
-	w := ended{newWork()}
+	w := ended{new(work)}
 	place, prior, err := g.redis.Do(t.Context(), g.key, "fp", w, func(_ context.Context, asked bool) (string, error) {
 		if n := w.begun.Load(); n != 1 || !asked {
 			t.Errorf("begun %d times, asked %v", n, asked)
@@ -43,7 +39,7 @@ func TestAhead(t *testing.T) {
 	if place != "p" || prior != "" || err != nil || g.stored() != "1C:fp:p" {
 		t.Errorf("place %q, prior %q, err %v; stored %q", place, prior, err, g.stored())
 	}
-	again := newWork()
+	again := new(work)
 	if place, prior, err = g.redis.Do(t.Context(), g.key, "fp", again, nil); place != "p" || prior != "fp" || err != nil || again.begun.Load() != 0 {
 		t.Errorf("a duplicate: place %q, prior %q, err %v; begun %d times", place, prior, err, again.begun.Load())
 	}
@@ -58,7 +54,7 @@ func TestAheadNotWithoutAClaim(t *testing.T) {
 			t.Parallel()
 			g := newRig(t, dedupe.Publish, m.hangs)
 			g.breaker.set(dedupe.OpClaim, m)
-			w := newWork()
+			w := new(work)
 			_, _, err := g.redis.Do(t.Context(), g.key, "fp", w, func(_ context.Context, asked bool) (string, error) {
 				if asked || w.begun.Load() != 0 {
 					t.Errorf("asked %v, begun %d times", asked, w.begun.Load())
@@ -74,7 +70,7 @@ func TestAheadNotWithoutAClaim(t *testing.T) {
 	if err := g.server.Set(g.key, "1L:another:fp"); err != nil {
 		t.Fatal(err)
 	}
-	w := newWork()
+	w := new(work)
 	if _, _, err := g.redis.Do(t.Context(), g.key, "fp", w, nil); fault.KindOf(err) != fault.InFlight || w.begun.Load() != 0 {
 		t.Errorf("another's lease: %v, begun %d times", err, w.begun.Load())
 	}
@@ -89,7 +85,7 @@ func TestAheadOfWhoLeft(t *testing.T) {
 	r := g.through(gate, dedupe.Options{})
 	dedupe.SetPatience(r, 0) // so that the release does not wait behind the claim
 	ctx, cancel := context.WithCancel(t.Context())
-	w, left := newWork(), make(chan error)
+	w, left := new(work), make(chan error)
 	go func() {
 		_, _, err := r.Do(ctx, g.key, "fp", w, func(context.Context, bool) (string, error) {
 			return "", errors.New("fn ran")
@@ -114,7 +110,7 @@ func TestAheadOutlivesItsCaller(t *testing.T) {
 	t.Parallel()
 	g := newRig(t, dedupe.Publish, false)
 	ctx, cancel := context.WithCancel(t.Context())
-	w := newWork()
+	w := new(work)
 	cancelling := cancelsOnBegin{w, cancel}
 	ran := false
 	_, _, err := g.redis.Do(ctx, g.key, "fp", cancelling, func(ctx context.Context, asked bool) (string, error) {
@@ -137,7 +133,7 @@ type cancelsOnBegin struct {
 	cancel func()
 }
 
-func (c cancelsOnBegin) Begin() {
-	c.work.Begin()
+func (c cancelsOnBegin) Begin(done chan struct{}) {
+	c.work.Begin(done)
 	c.cancel()
 }

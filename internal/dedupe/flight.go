@@ -119,7 +119,7 @@ type passenger struct {
 	reply any
 	err   error
 	to    func(any, error) // whom to tell, or nil:
-	done  chan struct{}    // of one; the caller waits here
+	done  chan struct{}    // of one; the caller waits here, also for what begins ahead
 }
 
 const (
@@ -143,17 +143,13 @@ func (f *flights) eval(ctx context.Context, c call) (any, error) {
 	p := newPassenger(c)
 	limit := f.limit.Context(time.Now())
 	f.calls.Add(p)
-	var ahead <-chan struct{}
-	if c.ahead != nil {
-		ahead = c.ahead.Done()
-	}
 	var why error
 	select {
-	case <-ahead: // so it has begun; meanwhile there was nothing to wake up for
-		p.recycle()
-		return begun{}, nil
 	case <-p.done:
 		reply, err := p.reply, p.err
+		if p.state.Load() == stateBegun { // meanwhile there was nothing to wake up for
+			reply, err = begun{}, nil
+		}
 		p.recycle()
 		return reply, err
 	case <-limit.Done():
@@ -224,7 +220,7 @@ func (p *passenger) arrive() {
 	default:
 		afterClaim()
 		if p.state.CompareAndSwap(stateAboard, stateBegun) {
-			ahead.Begin()
+			ahead.Begin(p.done)
 		}
 	}
 }

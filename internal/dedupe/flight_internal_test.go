@@ -64,15 +64,12 @@ func TestWhoNeverBoards(t *testing.T) {
 type slowAhead struct {
 	lag   time.Duration
 	begun atomic.Int32
-	done  chan struct{}
 }
 
-func (a *slowAhead) Begin() {
+func (a *slowAhead) Begin(done chan struct{}) {
 	a.begun.Add(1)
-	time.AfterFunc(a.lag, func() { close(a.done) })
+	time.AfterFunc(a.lag, func() { done <- struct{}{} })
 }
-
-func (a *slowAhead) Done() <-chan struct{} { return a.done }
 
 // Passengers are used again. Each call gets the answer of its own key and of no other,
 // whoever leaves early beside it, and what nobody waits for any more never begins. With
@@ -101,14 +98,14 @@ func passengersGetTheirOwnAnswers(t *testing.T, limit time.Duration) {
 	f := newFlights(client, limit, errLate)
 	patient := limit > time.Second
 	taken := func(ctx context.Context, i int) {
-		a := &slowAhead{done: make(chan struct{})}
+		a := &slowAhead{}
 		reply, err := f.eval(ctx, call{op: someClaims, key: fmt.Sprint("taken", i), lease: "1L:x:fp", ahead: a})
 		if err == nil && reply != any(fmt.Sprint("1C:fp:", i)) || a.begun.Load() > 0 || err != nil && patient && ctx.Err() == nil {
 			t.Errorf("taken%d: %v, %v, begun %d times", i, reply, err, a.begun.Load())
 		}
 	}
 	free := func(ctx context.Context, key string, lag time.Duration) {
-		a := &slowAhead{lag: lag, done: make(chan struct{})}
+		a := &slowAhead{lag: lag}
 		reply, err := f.eval(ctx, call{op: someClaims, key: key, lease: "1L:" + key + ":fp", ahead: a})
 		if err != nil {
 			if a.begun.Load() > 0 || patient && ctx.Err() == nil {

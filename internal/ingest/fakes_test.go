@@ -123,19 +123,18 @@ type step struct {
 	err     error
 }
 
-func (s *step) Begin() {
+func (s *step) Begin(done chan struct{}) {
 	s.once.Do(func() {
 		go func() {
-			defer close(s.done)
 			s.receipt, s.err = s.publish()
+			close(s.done)
+			done <- struct{}{}
 		}()
 	})
 }
 
-func (s *step) Done() <-chan struct{} { return s.done }
-
 func (s *step) Wait(context.Context) (events.Receipt, error) {
-	s.Begin()
+	s.Begin(make(chan struct{}, 1))
 	<-s.done
 	return s.receipt, s.err
 }
@@ -295,7 +294,7 @@ func (o *fakeOnce) Do(ctx context.Context, key, fingerprint string, ahead ingest
 		return found.place, found.fingerprint, nil
 	}
 	if asked && ahead != nil {
-		ahead.Begin()
+		ahead.Begin(make(chan struct{}, 1))
 	}
 	stored := false
 	defer func() {

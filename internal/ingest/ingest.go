@@ -37,15 +37,15 @@ type Once interface {
 
 // Ahead is work that can begin before whoever wants it runs again.
 type Ahead = interface {
-	Begin()                // once, however often it is called; it does not block
-	Done() <-chan struct{} // closed when there is nothing left to wait for
+	// Begin begins, once, and does not block. done, which has room for it, is sent one
+	// value when there is nothing left to wait for.
+	Begin(done chan struct{})
 }
 
 // Sending is a publish in steps. Wait, which is called once, begins where that was
 // not done yet, and ends as Publisher.Publish does, or with ctx.
 type Sending = interface {
-	Begin()
-	Done() <-chan struct{}
+	Begin(done chan struct{})
 	Wait(ctx context.Context) (events.Receipt, error)
 }
 

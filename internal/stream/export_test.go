@@ -66,7 +66,7 @@ func (c *Client) PublishAcked(ctx context.Context, e events.Event, timeout time.
 	if err := c.acks.open(); err != nil {
 		return jetstream.PubAck{}, err
 	}
-	s := &sending{event: &e, done: make(chan struct{})}
+	s := &sending{event: &e, done: make(chan struct{}, 1)}
 	c.acks.begin(s)
 	got := c.acks.wait(ctx, s)
 	return got.ack, got.err

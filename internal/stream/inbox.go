@@ -73,6 +73,9 @@ func (i *inbox) begin(s *sending) {
 // connection is lost it does not wait for what will hardly come any more. What
 // nobody waits for any more when its batch leaves is not sent.
 func (i *inbox) wait(ctx context.Context, s *sending) reply {
+	if s.over.Load() {
+		return s.got
+	}
 	select {
 	case <-s.done:
 		return s.got

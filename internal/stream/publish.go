@@ -83,12 +83,12 @@ func (p *Publisher) Publish(ctx context.Context, e events.Event) (events.Receipt
 }
 
 // Sending is a publish that was prepared. Begin sends, does not block, and is done
-// once however often it is called; Done is closed when there is nothing left to
-// wait for; Wait, which is for one to call, begins where that was not done yet, and
-// ends as Publish does, or with ctx.
+// once however often it is called. The first done, which has room for it, is sent one
+// value when there is nothing left to wait for; whoever has that value may use the
+// channel for something else. Wait, which is for one to call, begins where that was not
+// done yet, and ends as Publish does, or with ctx.
 type Sending = interface {
-	Begin()
-	Done() <-chan struct{}
+	Begin(done chan struct{})
 	Wait(ctx context.Context) (events.Receipt, error)
 }
 
@@ -99,7 +99,7 @@ func (p *Publisher) Prepare(ctx context.Context, e *events.Event) (Sending, erro
 	if err := p.able(ctx, e); err != nil {
 		return nil, err
 	}
-	return &sending{publisher: p, event: e, done: make(chan struct{})}, nil
+	return &sending{publisher: p, event: e}, nil
 }
 
 // able tells whether an event could be sent now.
@@ -141,12 +141,16 @@ type sending struct {
 	created int64  // of the stream, when it began
 	token   uint64 // under which it waits in the inbox
 	done    chan struct{}
-	got     reply // before done is closed
+	got     reply       // before over
+	over    atomic.Bool // before done is sent anything, and then that is not ours any more
 }
 
-func (s *sending) Begin() { s.once.Do(s.begin) }
-
-func (s *sending) Done() <-chan struct{} { return s.done }
+func (s *sending) Begin(done chan struct{}) {
+	s.once.Do(func() {
+		s.done = done
+		s.begin()
+	})
+}
 
 // begin sends, unless it is known already that that is of no use. It takes no lock
 // that anybody holds while he writes to a server: a claim's answer, and those of
@@ -176,11 +180,15 @@ func (s *sending) ready() error {
 // or began and did not enter it.
 func (s *sending) end(got reply) {
 	s.got = got
-	close(s.done)
+	s.over.Store(true)
+	s.done <- struct{}{}
 }
 
 func (s *sending) Wait(ctx context.Context) (events.Receipt, error) {
-	s.Begin()
+	s.once.Do(func() {
+		s.done = make(chan struct{}, 1)
+		s.begin()
+	})
 	p := s.publisher
 	got := p.client.acks.wait(ctx, s)
 	// At this point a crash leaves the event, and nobody has heard of it.

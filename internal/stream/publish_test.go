@@ -98,10 +98,11 @@ func TestPublishInSteps(t *testing.T) {
 		t.Fatalf("%d messages are stored before it began", n)
 	}
 	var wg sync.WaitGroup
+	done := make(chan struct{}, 1)
 	for range 4 {
-		wg.Go(sending.Begin)
+		wg.Go(func() { sending.Begin(done) })
 	}
-	<-sending.Done()
+	<-done
 	wg.Wait()
 	if r, err := sending.Wait(t.Context()); err != nil || r.Sequence != 2 || r.Duplicate {
 		t.Errorf("got %+v, %v", r, err)
@@ -114,8 +115,8 @@ func TestPublishInSteps(t *testing.T) {
 	sending = prepare(t, p, &third)
 	why := errors.New("ALIPAY_EVENTS: storage is Memory")
 	p.Suspend(why)
-	sending.Begin()
-	<-sending.Done()
+	sending.Begin(done)
+	<-done
 	if _, err := sending.Wait(t.Context()); !errors.Is(err, why) || fault.KindOf(err) != fault.Unavailable {
 		t.Errorf("got %v", err)
 	}
@@ -426,7 +427,8 @@ func TestPublishServerStopsReading(t *testing.T) {
 	begin := make([]func(), 60)
 	for n := range begin {
 		e := event(1000 + n)
-		begin[n] = prepare(t, p, &e).Begin
+		s := prepare(t, p, &e)
+		begin[n] = func() { s.Begin(make(chan struct{}, 1)) }
 	}
 	line.deaf.Lock()
 	t.Cleanup(line.deaf.Unlock)
