@@ -221,6 +221,9 @@ func (n *Notification) IsObject(content string) bool {
 }
 
 func isObject(text string) bool {
+	if usualObject(text) {
+		return true
+	}
 	trimmed := strings.TrimLeft(text, " \t\r\n")
 	return strings.HasPrefix(trimmed, "{") && json.Valid([]byte(text))
 }
