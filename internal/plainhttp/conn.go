@@ -30,6 +30,12 @@ const (
 
 var past = time.Unix(1, 0)
 
+// The states of conn.began beside a time.
+const (
+	noHandler = 0
+	looking   = -1 // for the sender, beside a handler
+)
+
 var buffers = sync.Pool{New: func() any { b := make([]byte, mostBytes); return &b }}
 
 // conn is one connection, served by one goroutine.
@@ -50,7 +56,12 @@ type conn struct {
 	request         parts
 	reply           response
 
-	watch   *time.Timer   // runs while a handler does
+	// A timer that runs from the first request on, for as long as they come, and not
+	// for each: to start and stop one costs a quarter of a microsecond.
+	watch   *time.Timer
+	armed   atomic.Bool   // watch runs
+	began   atomic.Int64  // when the handler did, since opened; noHandler, or looking
+	opened  time.Time     // the connection
 	watched chan struct{} // says that a look has ended
 }
 
@@ -66,6 +77,7 @@ func (c *conn) open() {
 	c.base, c.hangUp = base.WithContext(ctx), cancel
 	c.reply.header = make(http.Header)
 	c.watched = make(chan struct{}, 1)
+	c.opened = time.Now().Add(-1) // so that nothing begins at 0
 	c.watch = time.AfterFunc(time.Hour, c.look)
 	c.watch.Stop()
 }
@@ -78,6 +90,7 @@ func (c *conn) serve() {
 		c.recovered(recover())
 		buffers.Put(pooled)
 		if c.hangUp != nil {
+			c.watch.Stop()
 			c.hangUp()
 		}
 		c.server.forget(c) // before it is net/http's, or a Shutdown would look after both
@@ -177,11 +190,16 @@ func within(limit time.Duration, now, set time.Time) (by time.Time, stale bool) 
 // ends its connection, as in net/http.
 func (c *conn) handle(r *http.Request) (done bool) {
 	c.reply.reset()
-	c.watch.Reset(watchAfter)
+	began := int64(c.now.Sub(c.opened))
+	c.began.Store(began)
+	if !c.armed.Load() { // or it sees, when it fires, that a handler is at work
+		c.arm(watchAfter)
+	}
 	defer func() {
-		if !c.watch.Stop() {
+		if !c.began.CompareAndSwap(began, noHandler) { // it looks
 			c.setRead(past) // it has ended then
 			<-c.watched
+			c.began.Store(noHandler)
 		}
 		if !done {
 			c.recovered(recover())
@@ -201,9 +219,27 @@ func (c *conn) recovered(thrown any) {
 	}
 }
 
+// arm has look called, later than before where that was to happen already.
+func (c *conn) arm(after time.Duration) {
+	c.armed.Store(true)
+	c.watch.Reset(after)
+}
+
 // look waits for the sender to hang up, while a handler takes long. A byte that comes
-// instead begins his next request.
+// instead begins his next request. With no handler at work the next one arms it.
 func (c *conn) look() {
+	c.armed.Store(false)
+	began := c.began.Load()
+	if began == noHandler || began == looking { // the latter where it was armed twice
+		return
+	}
+	if left := watchAfter - (time.Since(c.opened) - time.Duration(began)); left > 0 {
+		c.arm(left)
+		return
+	}
+	if !c.began.CompareAndSwap(began, looking) {
+		return // it has ended just now
+	}
 	n, err := c.net.Read(c.buf[:1])
 	c.have = n
 	if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {

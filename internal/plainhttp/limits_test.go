@@ -2,9 +2,11 @@ package plainhttp_test
 
 import (
 	"context"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -132,6 +134,68 @@ func TestHangUpIsNoticed(t *testing.T) {
 			})
 		}
 	}
+}
+
+// The timer that has the sender looked at is not one of each request: it runs on behind
+// those that were answered soon, and the next one finds it at any point of its time.
+func TestHangUpIsNoticedBehindOthers(t *testing.T) {
+	t.Parallel()
+	for _, pause := range []time.Duration{0, 30 * time.Millisecond, 99 * time.Millisecond, 100 * time.Millisecond, 101 * time.Millisecond, time.Second} {
+		t.Run(pause.String(), func(t *testing.T) {
+			t.Parallel()
+			const others = 7
+			requests, ended := 0, chan struct{}(nil)
+			bubble(t, func(w http.ResponseWriter, r *http.Request) {
+				if requests++; requests > others {
+					<-r.Context().Done()
+					close(ended)
+					return
+				}
+				whose(w, r)
+			}, func(f *fixture) {
+				ended = make(chan struct{}) // in the bubble
+				c := f.dial()
+				for range others {
+					c.write(whole)
+					c.says("plainhttp: a=b")
+					<-time.After(pause)
+				}
+				c.write(whole)
+				hungUp := time.Now()
+				c.Close() //nolint:errcheck // what is tested
+				select {
+				case <-ended:
+					if took := time.Since(hungUp); took > 100*time.Millisecond {
+						t.Errorf("noticed after %v", took)
+					}
+				case <-time.After(time.Hour):
+					t.Fatal("never noticed")
+				}
+			})
+		})
+	}
+}
+
+// A handler may end just when it is looked whether its sender is there.
+func TestAnswersBesideTheLook(t *testing.T) {
+	t.Parallel()
+	bubble(t, func(w http.ResponseWriter, r *http.Request) {
+		takes := []time.Duration{0, time.Millisecond, 50 * time.Millisecond, 99 * time.Millisecond, 100 * time.Millisecond, 101 * time.Millisecond}
+		<-time.After(takes[rand.IntN(len(takes))])
+		whose(w, r)
+	}, func(f *fixture) {
+		var clients sync.WaitGroup
+		for range 8 {
+			c := f.dial()
+			clients.Go(func() {
+				for range 200 {
+					c.write(whole)
+					c.says("plainhttp: a=b")
+				}
+			})
+		}
+		clients.Wait()
+	})
 }
 
 // An answer that took long is not held up by the look at its sender.

@@ -90,6 +90,7 @@ func parse(base *http.Request, made *parts, b []byte) (*http.Request, kind) {
 	head, body := text[:end+2], text[end+4:]
 	line, fields, _ := strings.Cut(head, "\r\n")
 	made.forget()
+	made.used = true
 	made.Request = *base
 	r := &made.Request
 	if !made.setTarget(line) || !made.setFields(fields) {
@@ -114,10 +115,15 @@ type parts struct {
 	body   Body
 	fields http.Header
 	values [12]string // of the fields of most heads
+	used   bool       // since it was forgotten
 }
 
 // forget lets go of what a request said.
 func (r *parts) forget() {
+	if !r.used {
+		return
+	}
+	r.used = false
 	r.Request, r.url, r.body = http.Request{}, url.URL{}, Body{}
 	clear(r.fields)
 	clear(r.values[:])
@@ -164,25 +170,23 @@ func (r *parts) setFields(fields string) bool {
 		if !r.setField(name, value) {
 			return false
 		}
+		if name == "Host" { // net/http has it in the request alone
+			continue
+		}
 		values[i] = value
 		r.Header[name] = values[i : i+1 : i+1]
 	}
-	if len(r.Header) < n { // one came twice
-		return false
-	}
-	if r.Host == "" || r.ContentLength == 0 {
-		return false
-	}
-	delete(r.Header, "Host") // net/http has it in the request alone
-	return true
+	// All others stand in the header, or one came twice.
+	return r.Host != "" && r.ContentLength > 0 && len(r.Header) == n-1
 }
 
 // setField looks at the fields that mean something to HTTP.
 func (r *parts) setField(name, value string) (plain bool) {
 	switch name {
 	case "Host":
+		first := r.Host == ""
 		r.Host = value
-		return inHost.hasAll(value)
+		return first && inHost.hasAll(value)
 	case "Content-Length":
 		n, err := strconv.ParseUint(value, 10, 31)
 		r.ContentLength = int64(n)
