@@ -177,37 +177,43 @@ var errStoreTimeout = fmt.Errorf("not stored within %v", storeTimeout)
 // Ingest handles one request to its end. It never panics, and an outcome that
 // is not a success leaves the notification for Alipay to send again.
 func (p *Pipeline) Ingest(ctx context.Context, req Request) (res Result) {
+	s := &storing{pipeline: p}
 	defer func() {
 		if r := recover(); r != nil {
-			res.fail(fault.Panicked(r))
+			s.result.fail(fault.Panicked(r))
 		}
+		res = s.result
 	}()
-	started := time.Now()
-	pr, err := p.prove(req, &res)
+	p.ingest(ctx, req, s)
+	return
+}
+
+// ingest is Ingest, but for panics.
+func (p *Pipeline) ingest(ctx context.Context, req Request, s *storing) {
+	started, res := time.Now(), &s.result
+	pr, err := p.prove(req, res)
 	if pr.app.ID != "" && pr.notification.IsGatewayCheck() {
-		p.answerCheck(pr, err, &res)
-		return res
+		p.answerCheck(pr, err, res)
+		return
 	}
-	var event events.Event
 	if err == nil {
-		event, err = p.typed(&pr, req, &res)
+		s.event, err = p.typed(&pr, req, res)
 	}
 	decided := time.Now()
 	res.Decide = decided.Sub(started)
 	if err != nil {
 		res.fail(err)
-		p.keep(ctx, pr, req, &res)
-		return res
+		p.keep(ctx, pr, req, res)
+		return
 	}
 	// From here on the work is worth finishing even when the sender hangs up:
 	// what is stored need not be sent again.
-	p.store(p.storeBy.Context(decided), &event, &res)
+	s.store(p.storeBy.Context(decided))
 	if res.Outcome == Outcome(fault.TooLarge) {
-		p.keep(ctx, pr, req, &res) // the stream will never take it
+		p.keep(ctx, pr, req, res) // the stream will never take it
 	}
-	p.acknowledge(pr, &res)
+	p.acknowledge(pr, res)
 	res.Store = time.Since(started) - res.Decide
-	return res
 }
 
 // Refuse keeps a request that its receiver already knows to be no notification,

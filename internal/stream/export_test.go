@@ -20,7 +20,7 @@ func (e *Embedded) Server() *server.Server { return e.server }
 type Acks struct{ acks }
 
 // Allow is allow.
-func (a *Acks) Allow(now time.Time) bool { return a.allow(now) }
+func (a *Acks) Allow(now time.Time) bool { return a.allow(func() time.Time { return now }) }
 
 // Heard is heard.
 func (a *Acks) Heard() { a.heard() }
@@ -38,7 +38,9 @@ const SilentAfter = silentAfter
 type Refusals struct{ refusals }
 
 // Heard is heard.
-func (r *Refusals) Heard(duplicate bool, err error, now time.Time) { r.heard(duplicate, err, now) }
+func (r *Refusals) Heard(duplicate bool, err error, now time.Time) {
+	r.heard(duplicate, err, func() time.Time { return now })
+}
 
 // Since is since.
 func (r *Refusals) Since(now time.Time) error { return r.since(now) }

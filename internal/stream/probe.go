@@ -92,13 +92,15 @@ type acks struct {
 	trial time.Time // when the next one may be tried
 }
 
-// allow tells whether to try, and counts the trial.
-func (a *acks) allow(now time.Time) bool {
+// allow tells whether to try, and counts the trial. Nearly always nobody needs the
+// clock, which is why it is not the time that is asked for.
+func (a *acks) allow(clock func() time.Time) bool {
 	if a.missed.Load() < silentAfter {
 		return true
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	now := clock()
 	if now.Before(a.trial) && a.missed.Load() >= silentAfter { // an answer may just have come
 		return false
 	}
@@ -152,7 +154,7 @@ type refusals struct {
 
 // heard notes what the stream said of an event. That it has one already says nothing
 // of whether it would take another.
-func (r *refusals) heard(duplicate bool, err error, now time.Time) {
+func (r *refusals) heard(duplicate bool, err error, clock func() time.Time) {
 	if err == nil && (duplicate || !r.any.Load()) {
 		return // nearly always
 	}
@@ -162,7 +164,7 @@ func (r *refusals) heard(duplicate bool, err error, now time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.any.Store(err != nil)
-	r.last, r.why = now, err
+	r.last, r.why = clock(), err
 }
 
 // forget is for what has another explanation, which is looked at every second.

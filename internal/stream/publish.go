@@ -170,7 +170,7 @@ func (s *sending) ready() error {
 	if err := s.publisher.suspended(); err != nil {
 		return err
 	}
-	if !s.publisher.acks.allow(time.Now()) {
+	if !s.publisher.acks.allow(time.Now) {
 		return fault.Errorf(fault.Unavailable, "no_acks", "the stream does not confirm what it takes; one event a second is tried")
 	}
 	return nil
@@ -203,7 +203,7 @@ func (s *sending) Wait(ctx context.Context) (events.Receipt, error) {
 	if got.err != nil {
 		err = classify(got.err)
 	}
-	p.refusals.heard(got.ack.Duplicate, err, time.Now())
+	p.refusals.heard(got.ack.Duplicate, err, time.Now)
 	if err != nil {
 		return events.Receipt{}, err
 	}
