@@ -47,7 +47,7 @@ func scheduling(t *testing.T) map[int]unix.SchedAttr {
 			t.Fatal(err)
 		}
 		if is, err := unix.SchedGetAttr(id, 0); err == nil { // else it has ended
-			found[id] = unix.SchedAttr{Policy: is.Policy, Nice: is.Nice}
+			found[id] = unix.SchedAttr{Policy: is.Policy, Nice: is.Nice, Flags: is.Flags}
 		}
 	}
 	return found
@@ -56,6 +56,9 @@ func scheduling(t *testing.T) map[int]unix.SchedAttr {
 // Not parallel: it is about all threads of the process.
 func TestScheduleBatch(t *testing.T) {
 	ownThread(t, func(id int) error { return unix.Setpriority(unix.PRIO_PROCESS, id, 5) })
+	ownThread(t, func(id int) error {
+		return unix.SchedSetAttr(id, &unix.SchedAttr{Flags: unix.SCHED_FLAG_RESET_ON_FORK}, 0)
+	})
 	decided := ownThread(t, func(id int) error {
 		return unix.SchedSetAttr(id, &unix.SchedAttr{Policy: unix.SCHED_IDLE}, 0)
 	})
@@ -76,8 +79,8 @@ func TestScheduleBatch(t *testing.T) {
 		if is.Policy != want {
 			t.Errorf("thread %d has the policy %d, want %d", id, is.Policy, want)
 		}
-		if was, ok := before[id]; ok && was.Nice != is.Nice {
-			t.Errorf("thread %d was nice by %d and is by %d", id, was.Nice, is.Nice)
+		if was, ok := before[id]; ok && (was.Nice != is.Nice || was.Flags != is.Flags) {
+			t.Errorf("thread %d was nice by %d with flags %#x, and is by %d with %#x", id, was.Nice, was.Flags, is.Nice, is.Flags)
 		}
 	}
 	for _, id := range later {

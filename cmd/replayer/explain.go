@@ -189,7 +189,7 @@ func (o explainOptions) findRefused(cmd *cobra.Command, client *stream.Client, k
 	if err != nil || found == nil {
 		return false, err
 	}
-	in.Body, in.At, in.PathApp, in.ContentType = found.Body, found.ReceivedAt, found.PathApp, found.ContentType
+	in.Body, in.At, in.PathApp, in.ContentType = []byte(found.Body), found.ReceivedAt, found.PathApp, found.ContentType
 	fmt.Fprintf(cmd.ErrOrStderr(), "replayer: the request at %d of %s, refused as %s\n", found.Stored.Sequence, k.stream, cli.Clean(found.Reason))
 	return true, nil
 }

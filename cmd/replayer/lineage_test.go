@@ -69,7 +69,7 @@ func TestLineage(t *testing.T) {
 	s.resentTo(t, "orders", 2, "job-one", "INC 42")
 	s.infer(t, "i-1", keyOne, "biz-1")
 	s.infer(t, "i-2", keyOne, "biz-other")
-	kept := events.Kept{AppID: s.app.ID, Reason: "stale", Outcome: "refused", NotifyID: "n-1", Proof: "p", ReceivedAt: receivedAt, Body: []byte("a=b")}
+	kept := events.Kept{AppID: s.app.ID, Reason: "stale", Outcome: "refused", NotifyID: "n-1", Proof: "p", ReceivedAt: receivedAt, Body: "a=b"}
 	s.publish(t, kept.Subject(), "a=b", kept.Header())
 	kept.NotifyID = "n-2"
 	s.publish(t, kept.Subject(), "a=b", kept.Header())

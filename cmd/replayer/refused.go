@@ -190,7 +190,7 @@ func showRefused(cmd *cobra.Command, client *stream.Client, k refusedKind, s rep
 		return cli.Failedf("replayer "+k.verb+" show --raw --reveal --seq "+sequences[0],
 			"--raw is for one request; this selects %d, at the sequences %s", found, strings.Join(sequences, ", "))
 	case o.raw:
-		return writeAll(stdout, first.Body)
+		return writeAll(stdout, []byte(first.Body))
 	}
 	if closeErr := objects.Close(); err == nil {
 		err = closeErr

@@ -100,10 +100,10 @@ func newRefusedShowRow(r replay.Refused, reveal bool) refusedShowRow {
 		row.Masked, row.Body = true, events.Hidden
 		return row
 	}
-	if utf8.Valid(r.Body) {
-		row.Body = string(r.Body)
+	if utf8.ValidString(r.Body) {
+		row.Body = r.Body
 	} else {
-		row.Base64 = base64.StdEncoding.EncodeToString(r.Body)
+		row.Base64 = base64.StdEncoding.EncodeToString([]byte(r.Body))
 	}
 	return row
 }

@@ -165,8 +165,8 @@ func (c *scripted) happenings() map[string]command {
 		}),
 		// keep APP REASON NOTIFY_ID stores a quarantined request.
 		"keep": plain(3, func(_ *testscript.TestScript, args []string) {
-			kept := events.Kept{AppID: args[0], Reason: args[1], Outcome: "refused", NotifyID: args[2], Proof: "p", ReceivedAt: time.Now(), Body: []byte("user_id=" + somebody)}
-			c.site.publish(c.t, kept.Subject(), string(kept.Body), kept.Header())
+			kept := events.Kept{AppID: args[0], Reason: args[1], Outcome: "refused", NotifyID: args[2], Proof: "p", ReceivedAt: time.Now(), Body: "user_id=" + somebody}
+			c.site.publish(c.t, kept.Subject(), kept.Body, kept.Header())
 		}),
 		// unheard writes the id of an activity that Alipay published and nobody heard of.
 		"unheard": plain(1, func(ts *testscript.TestScript, args []string) {

@@ -64,11 +64,15 @@ func TestWhoNeverBoards(t *testing.T) {
 type slowAhead struct {
 	lag   time.Duration
 	begun atomic.Int32
+	ended atomic.Bool
 }
 
 func (a *slowAhead) Begin(done chan struct{}) {
 	a.begun.Add(1)
-	time.AfterFunc(a.lag, func() { done <- struct{}{} })
+	time.AfterFunc(a.lag, func() {
+		a.ended.Store(true)
+		done <- struct{}{}
+	})
 }
 
 // Passengers are used again. Each call gets the answer of its own key and of no other,
@@ -115,6 +119,9 @@ func passengersGetTheirOwnAnswers(t *testing.T, limit time.Duration) {
 		}
 		if held, err := m.Get(key); err != nil || held != "1L:"+key+":fp" || reply != any(begun{}) || a.begun.Load() != 1 {
 			t.Errorf("%s: %v, begun %d times, held by %q, %v", key, reply, a.begun.Load(), held, err)
+		}
+		if patient && ctx.Err() == nil && !a.ended.Load() {
+			t.Errorf("%s: its caller was woken before it had ended", key)
 		}
 	}
 	var all, sends sync.WaitGroup

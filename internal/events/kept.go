@@ -36,7 +36,7 @@ type Kept struct {
 	PathApp     string // app in the URL
 	ContentType string
 	ReceivedAt  time.Time
-	Body        []byte
+	Body        string
 
 	// Only where the signature was proved:
 	NotifyID    string
@@ -110,7 +110,7 @@ func ParseKept(get func(name string) string, body []byte) (Kept, error) {
 		Outcome: value(HeaderKeptOutcome), Reason: value(HeaderKeptReason), Detail: value(HeaderKeptDetail),
 		Source: value(HeaderKeptSource), PathApp: value(HeaderKeptPathApp), ContentType: value(HeaderKeptContentType),
 		NotifyID: value(HeaderKeptNotifyID), Type: value(HeaderKeptType),
-		Fingerprint: get(HeaderFingerprint), Proof: get(HeaderProof), Body: body,
+		Fingerprint: get(HeaderFingerprint), Proof: get(HeaderProof), Body: string(body),
 	}
 	var err error
 	if k.ReceivedAt, err = time.Parse(time.RFC3339Nano, get(HeaderReceivedTime)); err != nil {

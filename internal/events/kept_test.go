@@ -16,7 +16,7 @@ func storedKept(k events.Kept, subject string) events.Stored {
 	for name, value := range k.Header() {
 		s.Header[name] = []string{value}
 	}
-	s.Subject, s.Data = subject, k.Body
+	s.Subject, s.Data = subject, []byte(k.Body)
 	return s
 }
 
@@ -27,13 +27,13 @@ func TestKeptReadsBack(t *testing.T) {
 	at := time.Date(2026, 8, 1, 1, 2, 3, 4e6, time.UTC)
 	quarantined := events.Kept{
 		AppID: "2021000000000001", Outcome: "refused", Reason: "stale", Detail: "signed 100h ago; 券 \"1%\"\r\n", Source: "::1",
-		PathApp: "2021000000000001", ContentType: "text/plain; charset=GBK", ReceivedAt: at, Body: []byte("a=\x00b c"),
+		PathApp: "2021000000000001", ContentType: "text/plain; charset=GBK", ReceivedAt: at, Body: "a=\x00b c",
 		NotifyID: "N !%", Type: "trade_status_sync", Fingerprint: "f0", Proof: "key=k1; rule=keep-sign-type,keep-empty",
 	}
 	for name, k := range map[string]events.Kept{
 		"quarantined": quarantined,
-		"rejected":    {AppID: "1", Outcome: "refused", Reason: "bad_signature", ReceivedAt: at, Body: []byte{}},
-		"unknown app": {Outcome: "refused", Reason: "unknown_app", ReceivedAt: at, Body: []byte("x")},
+		"rejected":    {AppID: "1", Outcome: "refused", Reason: "bad_signature", ReceivedAt: at},
+		"unknown app": {Outcome: "refused", Reason: "unknown_app", ReceivedAt: at, Body: "x"},
 	} {
 		s := storedKept(k, k.Subject())
 		got, err := s.Kept()
@@ -48,10 +48,10 @@ func TestKeptReadsBack(t *testing.T) {
 
 func TestKeptReportsWhatIsWrong(t *testing.T) {
 	t.Parallel()
-	k := events.Kept{AppID: "1", Reason: "stale", ReceivedAt: time.Now(), Body: []byte("x")}
+	k := events.Kept{AppID: "1", Reason: "stale", ReceivedAt: time.Now(), Body: "x"}
 	for _, subject := range []string{"", "alipay.rejects", "alipay.rejects.1", "alipay.rejects.1.", "alipay.rejects.1.a.b", "alipay.events.1.a", "alipay.rejectsx.1.a"} {
 		got, err := storedKept(k, subject).Kept()
-		if err == nil || got.Reason != "stale" || string(got.Body) != "x" {
+		if err == nil || got.Reason != "stale" || got.Body != "x" {
 			t.Errorf("%q: %+v, %v", subject, got, err)
 		}
 	}

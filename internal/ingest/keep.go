@@ -36,7 +36,7 @@ func (p *Pipeline) keep(ctx context.Context, pr proved, req Request, res *Result
 	kept := events.Kept{
 		AppID: res.AppID, Outcome: string(res.Outcome), Reason: res.Reason, Detail: res.Err.Error(),
 		Source: req.Source, PathApp: req.Arrival.PathApp, ContentType: req.Arrival.ContentType,
-		ReceivedAt: req.ReceivedAt, Body: []byte(req.Body),
+		ReceivedAt: req.ReceivedAt, Body: req.Body,
 	}
 	if res.Match.KeyID == "" {
 		p.keeper.Reject(kept)

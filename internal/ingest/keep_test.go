@@ -133,7 +133,7 @@ func TestIngestKeeps(t *testing.T) {
 				return
 			}
 			k := kept[tt.where][0]
-			if string(k.Body) != string(body) || k.Source != "192.0.2.7" || k.Reason != tt.reason || k.Outcome != string(res.Outcome) ||
+			if k.Body != string(body) || k.Source != "192.0.2.7" || k.Reason != tt.reason || k.Outcome != string(res.Outcome) ||
 				k.AppID != res.AppID || !k.ReceivedAt.Equal(h.now) || strings.Contains(k.Detail, marker) {
 				t.Errorf("kept %+v", k)
 			}
@@ -153,7 +153,7 @@ func TestRefuseKeeps(t *testing.T) {
 		res := h.pipeline.Refuse(t.Context(), ingest.Request{Body: "{}", Arrival: events.Arrival{PathApp: path}},
 			fault.Errorf(fault.Malformed, "content_type", "the Content-Type is not a form's"))
 		h.want(res, malformed, "content_type")
-		if len(keeper.rejected) != 1 || keeper.rejected[0].AppID != appID || res.AppID != appID || string(keeper.rejected[0].Body) != "{}" {
+		if len(keeper.rejected) != 1 || keeper.rejected[0].AppID != appID || res.AppID != appID || keeper.rejected[0].Body != "{}" {
 			t.Errorf("%q: %+v, kept %+v", path, res, keeper.rejected)
 		}
 	}

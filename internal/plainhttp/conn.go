@@ -191,8 +191,10 @@ func within(limit time.Duration, now, set time.Time) (by time.Time, stale bool) 
 func (c *conn) handle(r *http.Request) (done bool) {
 	c.reply.reset()
 	began := int64(c.now.Sub(c.opened))
+	// First this, then that, and the other way round in look: so at least one of us sees
+	// the other, and either the timer is armed here, or look finds us at work.
 	c.began.Store(began)
-	if !c.armed.Load() { // or it sees, when it fires, that a handler is at work
+	if !c.armed.Load() {
 		c.arm(watchAfter)
 	}
 	defer func() {
@@ -228,7 +230,7 @@ func (c *conn) arm(after time.Duration) {
 // look waits for the sender to hang up, while a handler takes long. A byte that comes
 // instead begins his next request. With no handler at work the next one arms it.
 func (c *conn) look() {
-	c.armed.Store(false)
+	c.armed.Store(false) // first, see handle
 	began := c.began.Load()
 	if began == noHandler || began == looking { // the latter where it was armed twice
 		return

@@ -176,7 +176,7 @@ func (r *parts) setFields(fields string) bool {
 		values[i] = value
 		r.Header[name] = values[i : i+1 : i+1]
 	}
-	// All others stand in the header, or one came twice.
+	// All but the Host stand in the header, or one came twice.
 	return r.Host != "" && r.ContentLength > 0 && len(r.Header) == n-1
 }
 
@@ -184,9 +184,8 @@ func (r *parts) setFields(fields string) bool {
 func (r *parts) setField(name, value string) (plain bool) {
 	switch name {
 	case "Host":
-		first := r.Host == ""
 		r.Host = value
-		return first && inHost.hasAll(value)
+		return inHost.hasAll(value)
 	case "Content-Length":
 		n, err := strconv.ParseUint(value, 10, 31)
 		r.ContentLength = int64(n)

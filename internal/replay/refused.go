@@ -28,7 +28,7 @@ func NewRefused(m events.Stored) Refused {
 	if r.Proved() {
 		return r
 	}
-	if form, err := verify.ParseForm(string(r.Body)); err == nil {
+	if form, err := verify.ParseForm(r.Body); err == nil {
 		if id := form.Get("notify_id"); len(id) <= maxClaim {
 			r.Claimed = id
 		}

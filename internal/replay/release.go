@@ -43,7 +43,7 @@ type Released struct {
 // event says when Alipay sent it and not when somebody released it.
 func (r Refused) Request() ingest.Request {
 	return ingest.Request{
-		Body: string(r.Body), Source: r.Source, ReceivedAt: r.ReceivedAt,
+		Body: r.Body, Source: r.Source, ReceivedAt: r.ReceivedAt,
 		Arrival: events.Arrival{PathApp: r.PathApp, ContentType: r.ContentType},
 	}
 }

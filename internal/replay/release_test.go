@@ -123,7 +123,7 @@ func newReleasing(t *testing.T, n int) *releasing {
 		if err != nil {
 			t.Fatal(err)
 		}
-		r.add(uint64(i)+1, events.Kept{AppID: app.ID, Outcome: "refused", Reason: "bad_signature", ReceivedAt: now, Body: body})
+		r.add(uint64(i)+1, events.Kept{AppID: app.ID, Outcome: "refused", Reason: "bad_signature", ReceivedAt: now, Body: string(body)})
 	}
 	r.Releaser = &replay.Releaser{Stream: r.kept, Pipeline: ingest.New(ingest.Options{
 		Once: dedupe.Stream{}, Publisher: fingerprints{r.archive, map[uint64]string{}},
@@ -133,7 +133,7 @@ func newReleasing(t *testing.T, n int) *releasing {
 
 func (r *releasing) add(sequence uint64, k events.Kept) {
 	m := events.Stored{Sequence: sequence, Header: map[string][]string{}}
-	m.Subject, m.Data = k.Subject(), k.Body
+	m.Subject, m.Data = k.Subject(), []byte(k.Body)
 	for name, value := range k.Header() {
 		m.Header[name] = []string{value}
 	}
@@ -251,8 +251,8 @@ func TestExecuteInterrupted(t *testing.T) {
 func TestDecideTouchesNothing(t *testing.T) {
 	t.Parallel()
 	r := newReleasing(t, 1)
-	r.add(2, events.Kept{Reason: "bad_form", ReceivedAt: now, Body: []byte("%")})
-	r.add(3, events.Kept{Reason: "bad_form", ReceivedAt: now, Body: []byte("x=1")})
+	r.add(2, events.Kept{Reason: "bad_form", ReceivedAt: now, Body: "%"})
+	r.add(3, events.Kept{Reason: "bad_form", ReceivedAt: now, Body: "x=1"})
 	r.kept.messages[3].Header[events.HeaderReceivedTime] = nil
 	var plan replay.ReleasePlan
 	var rows []replay.Released

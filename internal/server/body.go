@@ -27,14 +27,14 @@ func firstBuffer(announced int64, limit int) int {
 
 // readBody reads the whole body within the limits of size and time. On an
 // error the connection is not used again.
-func (s *Server) readBody(w http.ResponseWriter, r *http.Request, source string) (string, error) {
+func (s *Server) readBody(w http.ResponseWriter, r *http.Request, source string) (body string, size int, err error) {
 	limit := s.options.MaxBody
 	if r.ContentLength > int64(limit) {
 		w.Header().Set("Connection", "close")
-		return "", tooLarge(limit)
+		return "", 0, tooLarge(limit)
 	}
 	if b, ok := r.Body.(*plainhttp.Body); ok {
-		return b.Whole(), nil // it came with its head
+		return b.Whole(), len(b.Whole()), nil // it came with its head
 	}
 	s.options.Metrics.notPlain.Inc()
 	// Most bodies are here already. A deadline is set when one turns out slow; until
@@ -49,24 +49,23 @@ func (s *Server) readBody(w http.ResponseWriter, r *http.Request, source string)
 		control.SetReadDeadline(end) //nolint:errcheck,gosec // see above
 	})
 	read, err := readAll(r.Body, firstBuffer(r.ContentLength, limit), limit+1)
-	body := string(read)
 	slow, cut := watch.stop()
-	if err == nil && len(body) <= limit {
+	if err == nil && len(read) <= limit {
 		if slow {
 			control.SetReadDeadline(time.Time{}) //nolint:errcheck,gosec // see above
 		}
-		return body, nil
+		return string(read), len(read), nil
 	}
 	w.Header().Set("Connection", "close")
 	switch {
 	case err == nil:
-		return "", tooLarge(limit)
+		return "", 0, tooLarge(limit)
 	case cut:
-		return body, fault.Errorf(fault.Overloaded, "slow_bodies", "too many slow bodies at once")
+		return "", len(read), fault.Errorf(fault.Overloaded, "slow_bodies", "too many slow bodies at once")
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		return body, fault.Errorf(fault.Malformed, "slow_body", "the body did not come within %v", bodyTimeout)
+		return "", len(read), fault.Errorf(fault.Malformed, "slow_body", "the body did not come within %v", bodyTimeout)
 	}
-	return body, fault.Errorf(fault.Malformed, "short_body", "the body ended early: %w", errHungUp)
+	return "", len(read), fault.Errorf(fault.Malformed, "short_body", "the body ended early: %w", errHungUp)
 }
 
 var errHungUp = errors.New("the sender hung up")

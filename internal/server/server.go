@@ -184,13 +184,12 @@ func (s *Server) take(c echo.Context, source string, received time.Time) (bytes 
 	if r.Method != http.MethodPost {
 		return 0, ingest.Failed(fault.Errorf(fault.Malformed, "method", "the method is not POST"))
 	}
-	body, err := s.readBody(c.Response(), r, source)
+	body, bytes, err := s.readBody(c.Response(), r, source)
 	if err != nil {
-		return len(body), ingest.Failed(err)
+		return bytes, ingest.Failed(err)
 	}
 	// The slot is taken once the body is here: a slow sender holds none.
-	if taken, room := s.slots.take(r.Context(), len(body)); !taken {
-		bytes = len(body)
+	if taken, room := s.slots.take(r.Context(), bytes); !taken {
 		if !room {
 			s.slots.pause(r.Context()) // without the body, which nobody needs any more
 		}
@@ -206,9 +205,9 @@ func (s *Server) take(c echo.Context, source string, received time.Time) (bytes 
 		ReceivedAt: received,
 	}
 	if err := checkHeader(r.Header); err != nil {
-		return len(body), s.ingester.Refuse(r.Context(), req, err)
+		return bytes, s.ingester.Refuse(r.Context(), req, err)
 	}
-	return len(body), s.ingest(r.Context(), req)
+	return bytes, s.ingest(r.Context(), req)
 }
 
 // ingest decides on a request. A panic, or an outcome that is none, is a bug

@@ -80,3 +80,8 @@ func (c *Client) Unanswered() int {
 	defer c.acks.mu.Unlock()
 	return len(c.acks.waiting)
 }
+
+// Over tells whether a sending has ended.
+func Over(s Sending) bool {
+	return s.(*sending).over.Load() //nolint:forcetypeassert // there is no other
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -82,6 +83,7 @@ func (k *Keeper) Quarantine(ctx context.Context, kept events.Kept) error {
 // Reject hands a request over to be written later, or drops it where its app
 // or its source has left too many. It never waits.
 func (k *Keeper) Reject(kept events.Kept) {
+	kept.Source = strings.Clone(kept.Source) // it may be a part of the request, and is remembered
 	// The source first: what it has too much of must not use up its app's share.
 	if !k.allow(k.sources, kept.Source) || !k.allow(k.apps, kept.AppID) {
 		k.observe(KeepLimited, nil)
@@ -95,6 +97,7 @@ func (k *Keeper) Reject(kept events.Kept) {
 		k.observe(KeepOverflow, nil)
 		return
 	}
+	kept.Body = strings.Clone(kept.Body) // it may be one text with the head of its request
 	select {
 	case k.queue <- kept:
 	default:
@@ -105,7 +108,7 @@ func (k *Keeper) Reject(kept events.Kept) {
 
 // keptSize is what a request holds in memory while it waits.
 func keptSize(kept events.Kept) int64 {
-	return int64(cap(kept.Body) + len(kept.ContentType) + len(kept.PathApp) + 512)
+	return int64(len(kept.Body) + len(kept.ContentType) + len(kept.PathApp) + 512)
 }
 
 // Run writes rejects until ctx ends, and then what still waits, within a second.
@@ -151,7 +154,7 @@ func (k *Keeper) put(ctx context.Context, kept events.Kept) error {
 	if !k.client.Connected() {
 		return errDisconnected
 	}
-	msg := &nats.Msg{Subject: kept.Subject(), Data: kept.Body, Header: make(nats.Header)}
+	msg := &nats.Msg{Subject: kept.Subject(), Data: []byte(kept.Body), Header: make(nats.Header)}
 	for name, value := range kept.Header() {
 		msg.Header[name] = []string{value}
 	}

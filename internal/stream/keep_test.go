@@ -35,7 +35,7 @@ func (c *tally) of(event string) int {
 }
 
 func reject(source string, body []byte) events.Kept {
-	return events.Kept{AppID: appID, Outcome: "refused", Reason: "bad_signature", Source: source, ReceivedAt: time.Now(), Body: body}
+	return events.Kept{AppID: appID, Outcome: "refused", Reason: "bad_signature", Source: source, ReceivedAt: time.Now(), Body: string(body)}
 }
 
 func signed(id string) events.Kept {

@@ -89,7 +89,7 @@ func keepBoth(t *testing.T, c *stream.Client) {
 	wg.Go(func() { k.Run(ctx) })
 	defer wg.Wait()
 	defer cancel()
-	request := events.Kept{AppID: appID, Reason: "stale", Source: "192.0.2.1", ReceivedAt: time.Now(), Body: []byte("a=b")}
+	request := events.Kept{AppID: appID, Reason: "stale", Source: "192.0.2.1", ReceivedAt: time.Now(), Body: "a=b"}
 	signed := request
 	signed.Proof = event(1).Proof
 	if err := k.Quarantine(t.Context(), signed); err != nil {

@@ -128,6 +128,27 @@ func TestPublishInSteps(t *testing.T) {
 	}
 }
 
+// Whoever has been woken may use his channel for something else at once. So what ends
+// says so first and wakes then; the other way round whoever waits for it might still take
+// what is sent to the channel's next user.
+func TestPublishEndsBeforeItWakes(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t)
+	e := event(1)
+	sending := prepare(t, f.client.NewPublisher(), &e)
+	done := make(chan struct{}) // without room: its end stops where it wakes somebody
+	sending.Begin(done)
+	eventually(t, "the publish has ended", func() bool { return stream.Over(sending) })
+	if r, err := sending.Wait(t.Context()); err != nil || r.Sequence != 1 {
+		t.Errorf("got %+v, %v", r, err)
+	}
+	select {
+	case <-done:
+	case <-time.After(limit):
+		t.Error("Wait took what was another's")
+	}
+}
+
 // Without a subscription nobody hears the stream's answers: what was sent all the
 // same would be stored and answered "uncertain". It was; now nothing is sent, and
 // the next event tries to subscribe again. The subscription is made while nobody

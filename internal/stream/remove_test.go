@@ -17,7 +17,7 @@ func TestRemoveKept(t *testing.T) {
 	f := newFixture(t)
 	kept := events.Kept{
 		AppID: appID, Outcome: "refused", Reason: "stale", NotifyID: "N1", Type: "x", Fingerprint: "f", Proof: "p",
-		ReceivedAt: time.Now(), Body: []byte("a=b"),
+		ReceivedAt: time.Now(), Body: "a=b",
 	}
 	if err := f.client.NewKeeper(func(string, error) {}).Quarantine(t.Context(), kept); err != nil {
 		t.Fatal(err)
@@ -26,7 +26,7 @@ func TestRemoveKept(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if back, err := m.Kept(); err != nil || back.AppID != appID || back.NotifyID != "N1" || string(back.Body) != "a=b" || m.Kind != "" {
+	if back, err := m.Kept(); err != nil || back.AppID != appID || back.NotifyID != "N1" || back.Body != "a=b" || m.Kind != "" {
 		t.Errorf("%+v, %v", back, err)
 	}
 	if err := f.client.Remove(t.Context(), stream.Quarantine, 1); err != nil {

@@ -193,6 +193,6 @@ func (a *author) refuse(body []byte, contentType string, at time.Time, name, sum
 	if a.kept == nil {
 		return example{}, errors.New("the example of a refused request was not refused")
 	}
-	payload, err := encode(string(a.kept.Body))
+	payload, err := encode(a.kept.Body)
 	return example{name: name, summary: summary, subject: a.kept.Subject(), header: a.kept.Header(), payload: payload}, err
 }
