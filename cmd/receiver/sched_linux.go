@@ -16,10 +16,10 @@ import (
 // A thread of the default policy may put another aside when it wakes, and ours wake
 // all the time: those that carry a notification from step to step, and thousands of
 // times a second Go's own monitor. Each time a thread that was at work has to wait, of
-// the receiver or of a server beside it, and that alone was 4 % of the CPU of all
-// (docs/PERFORMANCE.md). In a batch they wait their turn. Nobody sees a difference
-// until other programs want all processors all the time: then an answer may take some
-// milliseconds longer than it would.
+// the receiver or of a server beside it, and that alone was some 2 % of the CPU of all
+// (docs/adr/0013-threads-in-a-batch.md). In a batch they wait their turn. Nobody sees a
+// difference until other programs want all processors all the time: then an answer may
+// take some milliseconds longer than it would.
 func scheduleBatch() error {
 	// Until nothing is left to change: a thread that was not changed yet may have made
 	// another one that was not listed yet. That is so once or twice; where it never ends,
