@@ -20,17 +20,19 @@ import (
 // (docs/adr/0013-threads-in-a-batch.md). In a batch they wait their turn. Nobody sees a
 // difference until other programs want all processors all the time: then an answer may
 // take some milliseconds longer than it would.
-func scheduleBatch() error {
-	// Until nothing is left to change: a thread that was not changed yet may have made
-	// another one that was not listed yet. That is so once or twice; where it never ends,
-	// the system says yes and does not do it, as some sandboxes.
+func scheduleBatch() error { return untilUnchanged(scheduleListed) }
+
+// untilUnchanged repeats a pass until nothing is left to change: a thread that was not
+// changed yet may have made another one that was not listed yet. That is so once or
+// twice; where it never ends, the system says yes and does not do it, as a sandbox may,
+// and the receiver must start all the same.
+func untilUnchanged(pass func() (changed bool, err error)) error {
 	for range 10 {
-		changed, err := scheduleListed()
-		if err != nil || !changed {
+		if changed, err := pass(); err != nil || !changed {
 			return err
 		}
 	}
-	return errors.New("schedule as batch: the system does not")
+	return errors.New("schedule as batch: the system says that it does, and does not")
 }
 
 // scheduleListed changes the threads that there are, and tells whether any was to be

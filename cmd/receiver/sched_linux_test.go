@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"os"
 	"runtime"
 	"strconv"
@@ -51,6 +52,24 @@ func scheduling(t *testing.T) map[int]unix.SchedAttr {
 		}
 	}
 	return found
+}
+
+// A system that says yes and does nothing kept the receiver from starting: it asked
+// again and again.
+func TestScheduleBatchGivesUp(t *testing.T) {
+	t.Parallel()
+	passes := 0
+	if err := untilUnchanged(func() (bool, error) { passes++; return true, nil }); err == nil || passes > 100 {
+		t.Errorf("%v after %d passes", err, passes)
+	}
+	passes = 0
+	if err := untilUnchanged(func() (bool, error) { passes++; return passes < 3, nil }); err != nil || passes != 3 {
+		t.Errorf("%v after %d passes, want 3", err, passes)
+	}
+	refused := errors.New("refused")
+	if err := untilUnchanged(func() (bool, error) { return true, refused }); !errors.Is(err, refused) {
+		t.Errorf("got %v", err)
+	}
 }
 
 // Not parallel: it is about all threads of the process.

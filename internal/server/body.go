@@ -26,7 +26,8 @@ func firstBuffer(announced int64, limit int) int {
 }
 
 // readBody reads the whole body within the limits of size and time. On an
-// error the connection is not used again.
+// error the connection is not used again, and size says how much came of the body.
+// Of one that is too large it is 0.
 func (s *Server) readBody(w http.ResponseWriter, r *http.Request, source string) (body string, size int, err error) {
 	limit := s.options.MaxBody
 	if r.ContentLength > int64(limit) {

@@ -153,7 +153,7 @@ type refusals struct {
 }
 
 // heard notes what the stream said of an event. That it has one already says nothing
-// of whether it would take another.
+// of whether it would take another. clock as in allow.
 func (r *refusals) heard(duplicate bool, err error, clock func() time.Time) {
 	if err == nil && (duplicate || !r.any.Load()) {
 		return // nearly always

@@ -185,7 +185,7 @@ func (s *sending) end(got reply) {
 }
 
 func (s *sending) Wait(ctx context.Context) (events.Receipt, error) {
-	s.once.Do(func() {
+	s.once.Do(func() { // as Begin, with a channel that is made only then
 		s.done = make(chan struct{}, 1)
 		s.begin()
 	})
